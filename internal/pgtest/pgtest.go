@@ -1,0 +1,106 @@
+// Package pgtest gives tests a real PostgreSQL: one private cluster for a test binary, and for every test its own
+// database, cloned from a migrated template. Only tests import it.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/postgres"
+)
+
+// Run starts a cluster, runs the tests and removes it; TestMain calls it. PGCHAT_TEST_PGBIN chooses the folder of the
+// PostgreSQL programs. A missing PostgreSQL is a failure, never a skip.
+func Run(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+var cluster *postgres.Cluster
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	var bins []string
+	if dir := os.Getenv("PGCHAT_TEST_PGBIN"); dir != "" {
+		bins = append(bins, dir)
+	}
+	bin, err := postgres.FindBinaries(bins...)
+	if err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("/tmp", "pgchat-test-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	// Nothing here outlives the run: speed over durability.
+	cluster, err = postgres.StartCluster(ctx, bin, dir, "fsync=off", "max_connections=300")
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if stopErr := cluster.Stop(ctx); stopErr != nil && err == nil {
+			err = stopErr
+		}
+	}()
+	return m.Run(), nil
+}
+
+var template = sync.OnceValue(func() error {
+	ctx := context.Background()
+	if err := admin(ctx, "CREATE DATABASE pgchat_template"); err != nil {
+		return err
+	}
+	_, err := postgres.Migrate(ctx, cluster.URL("pgchat_template"))
+	return err
+})
+
+func admin(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, cluster.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// URL makes a migrated database for the test and returns its connection string.
+func URL(t testing.TB) string {
+	t.Helper()
+	if err := template(); err != nil {
+		t.Fatal(err)
+	}
+	name := "t" + uuid.NewString()
+	if err := admin(t.Context(), fmt.Sprintf("CREATE DATABASE %q TEMPLATE pgchat_template", name)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := admin(context.Background(), fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", name)); err != nil {
+			t.Error(err)
+		}
+	})
+	return cluster.URL(name)
+}
+
+// Pool makes a migrated database for the test and returns a pool on it.
+func Pool(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}

@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Cluster is a private PostgreSQL server: its data, its socket and its processes. It listens on a Unix socket only.
+type Cluster struct {
+	bin, data, socket string
+	credential        *syscall.Credential // nil: as whoever runs pgchat
+}
+
+// StartCluster starts PostgreSQL from the programs in bin on the data in dir, which it makes where it is missing. After a
+// crash PostgreSQL recovers by itself. Started by root, PostgreSQL runs as an unprivileged user, since it refuses root.
+// The settings are lines of postgresql.conf, passed on the command line.
+func StartCluster(ctx context.Context, bin, dir string, settings ...string) (*Cluster, error) {
+	c := &Cluster{bin: bin, data: filepath.Join(dir, "data"), socket: dir}
+	if len(c.socket)+len("/.s.PGSQL.5432") > 107 {
+		return nil, fmt.Errorf("the data folder's path %q is too long for a Unix socket: choose one of at most 90 bytes", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	if os.Geteuid() == 0 {
+		if err := c.giveUpRoot(dir); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(c.data, "PG_VERSION")); errors.Is(err, os.ErrNotExist) {
+		if err := c.run(ctx, "initdb", "-D", c.data, "-U", "pgchat", "-E", "UTF8", "--locale=C.UTF-8", "-A", "peer",
+			"--no-instructions"); err != nil {
+			return nil, err
+		}
+		// The socket's folder is open to its owner alone; who may enter it may connect.
+		hba := []byte("local all all trust\nlocal replication all trust\n")
+		if err := os.WriteFile(filepath.Join(c.data, "pg_hba.conf"), hba, 0o600); err != nil {
+			return nil, fmt.Errorf("write pg_hba.conf: %w", err)
+		}
+	}
+	options := []string{"-c listen_addresses=", "-c unix_socket_directories=" + quote(c.socket)}
+	for _, s := range settings {
+		options = append(options, "-c "+quote(s))
+	}
+	if err := c.run(ctx, "pg_ctl", "start", "-w", "-t", "60", "-D", c.data, "-l", filepath.Join(dir, "postgres.log"),
+		"-o", strings.Join(options, " ")); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// URL is the connection string of a database on the cluster.
+func (c *Cluster) URL(database string) string {
+	return fmt.Sprintf("host='%s' user=pgchat dbname='%s'", c.socket, database)
+}
+
+// Stop ends the server: sessions are cut, data is flushed ("fast" shutdown).
+func (c *Cluster) Stop(ctx context.Context) error {
+	return c.run(ctx, "pg_ctl", "stop", "-w", "-m", "fast", "-D", c.data)
+}
+
+// Restart stops the server and starts it again as it was.
+func (c *Cluster) Restart(ctx context.Context) error {
+	return c.run(ctx, "pg_ctl", "restart", "-w", "-m", "fast", "-D", c.data, "-l", filepath.Join(c.socket, "postgres.log"))
+}
+
+func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, name), args...) //nolint:gosec // programs of the found PostgreSQL
+	cmd.Dir = c.socket
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential, Setpgid: true}
+	// A file and not a pipe: the server that pg_ctl leaves behind inherits it, and a pipe would never end.
+	out, err := os.CreateTemp("", "pgchat-"+name)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", name, err)
+	}
+	defer func() { _ = out.Close(); _ = os.Remove(out.Name()) }()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(out.Name())
+		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(said)))
+	}
+	return nil
+}
+
+// giveUpRoot lets the cluster's processes run as the system's postgres user, else as nobody, and gives dir to it.
+func (c *Cluster) giveUpRoot(dir string) error {
+	var u *user.User
+	var err error
+	for _, name := range []string{"postgres", "nobody"} {
+		if u, err = user.Lookup(name); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("PostgreSQL refuses to run as root and there is no user postgres or nobody: %w", err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return fmt.Errorf("user id of %s: %w", u.Username, err)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return fmt.Errorf("group id of %s: %w", u.Username, err)
+	}
+	c.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
+		return fmt.Errorf("give the data folder to %s: %w", u.Username, err)
+	}
+	return nil
+}
+
+// quote makes s one word of pg_ctl's -o, which a shell reads.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
