@@ -1,0 +1,63 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/store"
+)
+
+// Messages reads what was said.
+type Messages struct{ queries *store.Queries }
+
+// NewMessages reads through pool.
+func NewMessages(pool *pgxpool.Pool) *Messages { return &Messages{queries: store.New(pool)} }
+
+// Page returns at most limit messages of the room that come before seq before (0: the newest), oldest first.
+func (m *Messages) Page(ctx context.Context, roomID uuid.UUID, before int64, limit int) ([]Message, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	rows, err := m.queries.NewestMessages(ctx, store.NewestMessagesParams{
+		RoomID: roomID, Before: before, MaxRows: int32(min(limit, 1000)), //nolint:gosec // bounded
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read a page of room %s: %w", roomID, err)
+	}
+	page := make([]Message, 0, len(rows))
+	for _, r := range slices.Backward(rows) {
+		page = append(page, Message(r))
+	}
+	return page, nil
+}
+
+// Between returns the room's messages from seq first to seq last, both included, oldest first.
+func (m *Messages) Between(ctx context.Context, roomID uuid.UUID, first, last int64) ([]Message, error) {
+	rows, err := m.queries.MessagesBetween(ctx, store.MessagesBetweenParams{RoomID: roomID, First: first, Last: last})
+	if err != nil {
+		return nil, fmt.Errorf("read messages %d to %d of room %s: %w", first, last, roomID, err)
+	}
+	found := make([]Message, 0, len(rows))
+	for _, r := range rows {
+		found = append(found, Message(r))
+	}
+	return found, nil
+}
+
+// Heads returns how far each of the rooms has come; rooms that do not exist are missing from it.
+func (m *Messages) Heads(ctx context.Context, roomIDs ...uuid.UUID) (map[uuid.UUID]Cursor, error) {
+	rows, err := m.queries.Heads(ctx, roomIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read the heads of %d rooms: %w", len(roomIDs), err)
+	}
+	heads := make(map[uuid.UUID]Cursor, len(rows))
+	for _, r := range rows {
+		heads[r.RoomID] = Cursor{Seq: r.LastSeq, Rev: r.LastRev}
+	}
+	return heads, nil
+}

@@ -1,0 +1,241 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/store"
+)
+
+const (
+	queueLength = 8192             // posts that may wait; more are refused at once
+	batchLength = 500              // posts in one statement
+	batchBytes  = 1 << 20          // bodies in one statement
+	retryFor    = 15 * time.Second // how long a batch is tried again while the database cannot be reached
+)
+
+// Post is a message on its way in.
+type Post struct {
+	RoomID   uuid.UUID
+	ID       uuid.UUID // made by the client; the same id again stores nothing new
+	AuthorID uuid.UUID
+	Body     string // as CheckBody returned it
+}
+
+// Writer stores messages by group commit: while one batch is being committed the next one collects, so that a lone
+// message waits for nothing and a busy moment makes larger batches. There is no timer. One goroutine, started by Start
+// and ended by Stop, owns all writing.
+type Writer struct {
+	queries *store.Queries
+	queue   chan pending
+	done    chan struct{}
+	abort   context.CancelFunc
+
+	mu      sync.RWMutex // held for reading while a post enters the queue
+	stopped bool
+}
+
+type pending struct {
+	Post
+	answer func(seq int64, err error)
+}
+
+// NewWriter writes through pool.
+func NewWriter(pool *pgxpool.Pool) *Writer {
+	return &Writer{queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{})}
+}
+
+// Start begins to write. The context's values are used, not its end: Stop ends the writer.
+func (w *Writer) Start(ctx context.Context) {
+	ctx, w.abort = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(w.done)
+		w.run(ctx)
+	}()
+}
+
+// Stop refuses new posts and returns when those that wait are stored. When ctx ends first, they are given up and its
+// error is returned; their senders are told.
+func (w *Writer) Stop(ctx context.Context) error {
+	w.mu.Lock()
+	if !w.stopped {
+		w.stopped = true
+		close(w.queue)
+	}
+	w.mu.Unlock()
+	defer w.abort()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		w.abort()
+		<-w.done
+		return fmt.Errorf("flush the writer: %w", ctx.Err())
+	}
+}
+
+// Submit queues a post and returns at once; posts of one caller are stored in the order of their calls. The answer comes
+// from the writer's goroutine and must not block: the message's seq, or an [Error] or a failure of the database. A post
+// that cannot be queued is answered before Submit returns.
+func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.stopped {
+		answer(0, Errorf(Unavailable, "The server is stopping. Send the message again in a moment."))
+		return
+	}
+	select {
+	case w.queue <- pending{p, answer}:
+	default:
+		answer(0, Errorf(Busy, "The server has too much to do. Send the message again in a moment."))
+	}
+}
+
+// Post checks the body, queues the post and waits for its seq. When ctx ends first the message may still be stored:
+// posting the same id again tells.
+func (w *Writer) Post(ctx context.Context, p Post) (int64, error) {
+	body, err := CheckBody(p.Body)
+	if err != nil {
+		return 0, err
+	}
+	p.Body = body
+	type answer struct {
+		seq int64
+		err error
+	}
+	answers := make(chan answer, 1)
+	w.Submit(p, func(seq int64, err error) { answers <- answer{seq, err} })
+	select {
+	case a := <-answers:
+		return a.seq, a.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("post to room %s: %w", p.RoomID, ctx.Err())
+	}
+}
+
+func (w *Writer) run(ctx context.Context) {
+	var held *pending // taken from the queue, but too large for the batch before
+	for {
+		batch := make([]pending, 0, 16)
+		if held != nil {
+			batch, held = append(batch, *held), nil
+		} else if p, ok := <-w.queue; ok {
+			batch = append(batch, p)
+		} else {
+			return
+		}
+		bytes := len(batch[0].Body)
+	collect:
+		for len(batch) < batchLength {
+			select {
+			case p, ok := <-w.queue:
+				if !ok {
+					break collect
+				}
+				if bytes += len(p.Body); bytes > batchBytes {
+					held = &p
+					break collect
+				}
+				batch = append(batch, p)
+			default:
+				break collect
+			}
+		}
+		w.write(ctx, batch)
+	}
+}
+
+// write stores the batch and answers everyone in it. It tries again while the database cannot be reached, which is
+// safe because an id is stored once; a batch that the database refuses is written post by post, so that a bad one
+// fails alone.
+func (w *Writer) write(ctx context.Context, batch []pending) {
+	rows, err := w.store(ctx, batch)
+	switch {
+	case err == nil && len(rows) == len(batch):
+		for i, r := range rows {
+			batch[i].answer(r.Seq, outcomeError(r.Outcome, batch[i].Post))
+		}
+	case err == nil:
+		for _, p := range batch {
+			p.answer(0, fmt.Errorf("post a batch of %d: got %d outcomes", len(batch), len(rows)))
+		}
+	case len(batch) > 1 && !unreachable(err):
+		for _, p := range batch {
+			w.write(ctx, []pending{p})
+		}
+	default:
+		if unreachable(err) {
+			err = errors.Join(Errorf(Unavailable, "The message could not be stored: the database cannot be reached. Send it again in a moment."), err)
+		}
+		for _, p := range batch {
+			p.answer(0, err)
+		}
+	}
+}
+
+func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchRow, error) {
+	arg := store.PostBatchParams{
+		RoomIds: make([]uuid.UUID, len(batch)), Ids: make([]uuid.UUID, len(batch)),
+		AuthorIds: make([]uuid.UUID, len(batch)), Bodies: make([]string, len(batch)),
+	}
+	for i, p := range batch {
+		arg.RoomIds[i], arg.Ids[i], arg.AuthorIds[i], arg.Bodies[i] = p.RoomID, p.ID, p.AuthorID, p.Body
+	}
+	deadline := time.Now().Add(retryFor)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		rows, err := w.queries.PostBatch(ctx, arg)
+		if err == nil || !unreachable(err) || ctx.Err() != nil || time.Now().After(deadline) {
+			if err != nil {
+				err = fmt.Errorf("post a batch of %d: %w", len(batch), err)
+			}
+			return rows, err
+		}
+		select {
+		case <-time.After(wait/2 + rand.N(wait/2)): //nolint:gosec // jitter
+		case <-ctx.Done():
+		}
+	}
+}
+
+// unreachable tells failures of the connection or of a server that starts, stops or is overloaded, after which the same
+// statement may succeed, from refusals that would be repeated.
+func unreachable(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return true
+	}
+	switch pg.Code[:2] {
+	case "08", "40", "53", "57": // connection, rolled back (deadlock), resources, operator intervention
+		return true
+	}
+	return false
+}
+
+func outcomeError(outcome string, p Post) error {
+	switch outcome {
+	case "posted", "duplicate":
+		return nil
+	case "id_taken":
+		return Errorf(Taken, "Another message has the id %s. Send yours under a new one.", p.ID)
+	case "room_not_found":
+		return Errorf(NotFound, "This room does not exist any more.")
+	case "room_archived":
+		return Errorf(Forbidden, "This room is archived: nothing can be posted.")
+	case "not_a_member":
+		return Errorf(Forbidden, "You are not a member of this room. Join it to post.")
+	case "body_empty", "body_too_long":
+		_, err := CheckBody(p.Body)
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("post to room %s: unknown outcome %q", p.RoomID, outcome)
+}
