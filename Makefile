@@ -1,15 +1,36 @@
 .DEFAULT_GOAL := help
-.PHONY: help test deps lint tidy unit generate fmt
+.PHONY: help run build test deps web lint tidy unit generate fmt
 # The tools have a module of their own, so that what they need is not what pgchat needs.
 TOOL = CGO_ENABLED=0 go tool -modfile=.ci/tools/go.mod
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
 
-test: deps tidy lint unit ## install what is needed and run every check and test
+test: deps web db/embedded/node_modules/.stamp tidy lint unit ## install what is needed and run every check and test
 
 deps: ## install what the tests need
 	@.ci/install-deps
+
+web: web/static/vendor/.stamp ## fetch what the pages take from npm
+
+ICONS = archive arrow-down hash log-out menu plus users x
+web/static/vendor/.stamp: web/package-lock.json Makefile
+	cd web && npm ci --silent
+	rm -rf web/static/vendor && mkdir -p web/static/vendor/icons
+	cp web/node_modules/htmx.org/dist/htmx.min.js web/node_modules/htmx.org/dist/ext/hx-ws.min.js web/static/vendor/
+	for icon in $(ICONS); do cp web/node_modules/lucide-static/icons/$$icon.svg web/static/vendor/icons/ || exit 1; done
+	touch $@
+
+db/embedded/node_modules/.stamp: db/embedded/package-lock.json
+	cd db/embedded && npm ci --silent
+	touch $@
+
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+build: web ## build bin/pgchat
+	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/pgchat ./cmd/pgchat
+
+run: build db/embedded/node_modules/.stamp ## start pgchat with a PostgreSQL of its own
+	exec ./bin/pgchat serve
 
 tidy: ## fail where go.mod and go.sum are not tidy
 	go mod tidy -diff

@@ -35,7 +35,7 @@ func run(m *testing.M) (code int, err error) {
 	if dir := os.Getenv("PGCHAT_TEST_PGBIN"); dir != "" {
 		bins = append(bins, dir)
 	}
-	bin, err := postgres.FindBinaries(bins...)
+	bin, err := postgres.FindBinaries(append(bins, postgres.NPMBinaries()...)...)
 	if err != nil {
 		return 1, err
 	}

@@ -17,15 +17,24 @@ import (
 type Cluster struct {
 	bin, data, socket string
 	credential        *syscall.Credential // nil: as whoever runs pgchat
+	reach             bool                // that user may not pass a folder above the data or the programs
 }
 
 // StartCluster starts PostgreSQL from the programs in bin on the data in dir, which it makes where it is missing. After a
 // crash PostgreSQL recovers by itself. Started by root, PostgreSQL runs as an unprivileged user, since it refuses root.
 // The settings are lines of postgresql.conf, passed on the command line.
 func StartCluster(ctx context.Context, bin, dir string, settings ...string) (*Cluster, error) {
+	c, err := newCluster(bin, dir)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.start(ctx, settings...)
+}
+
+func newCluster(bin, dir string) (*Cluster, error) {
 	c := &Cluster{bin: bin, data: filepath.Join(dir, "data"), socket: dir}
 	if len(c.socket)+len("/.s.PGSQL.5432") > 107 {
-		return nil, fmt.Errorf("the data folder's path %q is too long for a Unix socket: choose one of at most 90 bytes", dir)
+		return nil, fmt.Errorf("the data folder's path %q is too long for a Unix socket: choose one of at most 90 bytes with --data-dir", dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
@@ -35,26 +44,75 @@ func StartCluster(ctx context.Context, bin, dir string, settings ...string) (*Cl
 			return nil, err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(c.data, "PG_VERSION")); errors.Is(err, os.ErrNotExist) {
-		if err := c.run(ctx, "initdb", "-D", c.data, "-U", "pgchat", "-E", "UTF8", "--locale=C.UTF-8", "-A", "peer",
-			"--no-instructions"); err != nil {
-			return nil, err
-		}
-		// The socket's folder is open to its owner alone; who may enter it may connect.
-		hba := []byte("local all all trust\nlocal replication all trust\n")
-		if err := os.WriteFile(filepath.Join(c.data, "pg_hba.conf"), hba, 0o600); err != nil {
-			return nil, fmt.Errorf("write pg_hba.conf: %w", err)
-		}
+	return c, nil
+}
+
+// running reports whether the cluster's server runs, whoever started it.
+func (c *Cluster) running(ctx context.Context) bool {
+	return c.run(ctx, "pg_ctl", "status", "-D", c.data) == nil
+}
+
+func (c *Cluster) start(ctx context.Context, settings ...string) error {
+	if err := c.initialise(ctx); err != nil {
+		return err
+	}
+	if err := c.checkMajor(ctx); err != nil {
+		return err
 	}
 	options := []string{"-c listen_addresses=", "-c unix_socket_directories=" + quote(c.socket)}
 	for _, s := range settings {
 		options = append(options, "-c "+quote(s))
 	}
-	if err := c.run(ctx, "pg_ctl", "start", "-w", "-t", "60", "-D", c.data, "-l", filepath.Join(dir, "postgres.log"),
-		"-o", strings.Join(options, " ")); err != nil {
-		return nil, err
+	return c.run(ctx, "pg_ctl", "start", "-w", "-t", "60", "-D", c.data, "-l", filepath.Join(c.socket, "postgres.log"),
+		"-o", strings.Join(options, " "))
+}
+
+// initialise makes the data where there is none. It is made beside its place and then moved there: what an interrupted
+// initdb left behind is made anew.
+func (c *Cluster) initialise(ctx context.Context) error {
+	_, err := os.Stat(c.data)
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	return c, nil
+	fresh := c.data + ".new"
+	if err := os.RemoveAll(fresh); err != nil {
+		return fmt.Errorf("remove what an interrupted initdb left: %w", err)
+	}
+	if err := c.run(ctx, "initdb", "-D", fresh, "-U", "pgchat", "-E", "UTF8", "--locale=C.UTF-8", "-A", "peer",
+		"--no-instructions"); err != nil {
+		return err
+	}
+	// The socket's folder is open to its owner alone; who may enter it may connect.
+	hba := []byte("local all all trust\nlocal replication all trust\n")
+	if err := os.WriteFile(filepath.Join(fresh, "pg_hba.conf"), hba, 0o600); err != nil {
+		return fmt.Errorf("write pg_hba.conf: %w", err)
+	}
+	if err := os.Rename(fresh, c.data); err != nil {
+		return fmt.Errorf("move the new data to its place: %w", err)
+	}
+	return nil
+}
+
+// checkMajor compares the data's major version with that of the programs, which cannot read another one's.
+func (c *Cluster) checkMajor(ctx context.Context) error {
+	data, err := os.ReadFile(filepath.Join(c.data, "PG_VERSION"))
+	if err != nil {
+		return fmt.Errorf("%s is not the data of a PostgreSQL: %w", c.data, err)
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(c.bin, "postgres"), "--version").Output() //nolint:gosec // the found PostgreSQL
+	if err != nil {
+		return fmt.Errorf("ask %s/postgres for its version: %w", c.bin, err)
+	}
+	fields := strings.Fields(string(out)) // postgres (PostgreSQL) 18.4
+	major, _, _ := strings.Cut(fields[len(fields)-1], ".")
+	if len(fields) > 2 {
+		major, _, _ = strings.Cut(fields[2], ".")
+	}
+	if want := strings.TrimSpace(string(data)); want != major {
+		return fmt.Errorf("the data in %s was made by PostgreSQL %s, the programs in %s are %s: point --postgres-bin to "+
+			"PostgreSQL %s, or choose another --data-dir", c.data, want, c.bin, major, want)
+	}
+	return nil
 }
 
 // URL is the connection string of a database on the cluster.
@@ -76,7 +134,7 @@ func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, name), args...) //nolint:gosec // programs of the found PostgreSQL
 	cmd.Dir = c.socket
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential, Setpgid: true}
+	cmd.SysProcAttr = c.attributes()
 	// A file and not a pipe: the server that pg_ctl leaves behind inherits it, and a pipe would never end.
 	out, err := os.CreateTemp("", "pgchat-"+name)
 	if err != nil {
@@ -112,6 +170,7 @@ func (c *Cluster) giveUpRoot(dir string) error {
 		return fmt.Errorf("group id of %s: %w", u.Username, err)
 	}
 	c.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	c.reach = !reachable(dir) || !reachable(c.bin)
 	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 		return fmt.Errorf("give the data folder to %s: %w", u.Username, err)
 	}
@@ -120,3 +179,15 @@ func (c *Cluster) giveUpRoot(dir string) error {
 
 // quote makes s one word of pg_ctl's -o, which a shell reads.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// reachable reports whether everybody may pass the folders above path.
+func reachable(path string) bool {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+	}
+}

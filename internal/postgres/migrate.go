@@ -3,7 +3,10 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -17,25 +20,77 @@ import (
 // Migrate brings the schema up to date and returns the versions that it applied, in order. Instances that start at
 // once wait for each other: an advisory lock lets one of them migrate, the others find nothing left to do.
 func Migrate(ctx context.Context, url string) ([]int64, error) {
+	applied := []int64{}
+	err := withProvider(url, func(p *goose.Provider) error {
+		known := p.ListSources()
+		at, err := p.GetDBVersion(ctx)
+		if err != nil {
+			return err
+		}
+		if newest := known[len(known)-1].Version; at > newest {
+			return fmt.Errorf("the schema is at version %d, this pgchat knows %d: it was migrated by a newer pgchat; run that one", at, newest)
+		}
+		results, err := p.Up(ctx)
+		for _, r := range results {
+			applied = append(applied, r.Source.Version)
+		}
+		return err
+	})
+	return applied, err
+}
+
+// MigrateDown takes the latest migration back and returns its version.
+func MigrateDown(ctx context.Context, url string) (version int64, err error) {
+	err = withProvider(url, func(p *goose.Provider) error {
+		result, err := p.Down(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return errors.New("there is no migration to take back")
+		}
+		if err == nil {
+			version = result.Source.Version
+		}
+		return err
+	})
+	return version, err
+}
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version int64
+	Name    string // the file's
+	Applied bool
+	At      time.Time // when it was applied
+}
+
+// Migrations lists all that the binary has, in order.
+func Migrations(ctx context.Context, url string) (list []Migration, err error) {
+	err = withProvider(url, func(p *goose.Provider) error {
+		status, err := p.Status(ctx)
+		for _, s := range status {
+			list = append(list, Migration{
+				Version: s.Source.Version, Name: filepath.Base(s.Source.Path), Applied: s.State == goose.StateApplied, At: s.AppliedAt,
+			})
+		}
+		return err
+	})
+	return list, err
+}
+
+func withProvider(url string, do func(*goose.Provider) error) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("parse the database URL: %w", err)
+		return fmt.Errorf("parse the database URL: %w", err)
 	}
 	db := stdlib.OpenDB(*cfg)
 	defer func() { _ = db.Close() }()
 	provider, err := newProvider(db)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	results, err := provider.Up(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+	if err := do(provider); err != nil {
+		return fmt.Errorf("migrate: %w", err)
 	}
-	applied := make([]int64, 0, len(results))
-	for _, r := range results {
-		applied = append(applied, r.Source.Version)
-	}
-	return applied, nil
+	return nil
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/config"
+	"github.com/pgchat/pgchat/internal/postgres"
+)
+
+// database is the database that a command works on.
+type database struct {
+	url, listenURL string
+	psql           string // the command that opens it
+	cluster        *postgres.Embedded
+}
+
+// openDatabase returns the database that was given, or starts a private PostgreSQL.
+func openDatabase(ctx context.Context, cfg config.Database) (*database, error) {
+	if cfg.URL != "" {
+		d := &database{url: cfg.URL, listenURL: cfg.ListenURL, psql: `psql "$DATABASE_URL"`}
+		if d.listenURL == "" {
+			d.listenURL = d.url
+		}
+		return d, nil
+	}
+	dir, err := filepath.Abs(cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("find the data folder: %w", err)
+	}
+	var bins []string
+	if cfg.PostgresBin != "" {
+		bins = append(bins, cfg.PostgresBin)
+	}
+	cluster, err := postgres.StartEmbedded(ctx, dir, bins...)
+	if err != nil {
+		return nil, err
+	}
+	url := cluster.URL("postgres")
+	return &database{url: url, listenURL: url, psql: cluster.Psql("postgres"), cluster: cluster}, nil
+}
+
+// connect makes a pool.
+func (d *database) connect(ctx context.Context) (*pgxpool.Pool, error) {
+	return postgres.Connect(ctx, d.url)
+}
+
+// close gives the database up.
+func (d *database) close(err *error) {
+	if d.cluster == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	*err = errors.Join(*err, d.cluster.Stop(ctx))
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/config"
+	"github.com/pgchat/pgchat/internal/consumer"
+	"github.com/pgchat/pgchat/internal/feed"
+	layer "github.com/pgchat/pgchat/internal/layer/postgres"
+	"github.com/pgchat/pgchat/internal/page"
+	"github.com/pgchat/pgchat/internal/postgres"
+	"github.com/pgchat/pgchat/internal/presence"
+	"github.com/pgchat/pgchat/internal/server"
+)
+
+type serveCommand struct{ config.Serve }
+
+// Run serves until ctx ends, then stops in order: ready no more, connections closed, what waits written, presence removed,
+// PostgreSQL stopped where it is ours.
+func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
+	log := logger(c.Log, p.err)
+	pages, err := page.New()
+	if err != nil {
+		return err
+	}
+	// Taken first: nothing is started where the address is in use.
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("serve on %s: %w", c.Listen, err)
+	}
+	defer func() { _ = listener.Close() }()
+	d, err := openDatabase(ctx, c.Database)
+	if err != nil {
+		return err
+	}
+	defer d.close(&err)
+	pool, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if c.Migrate {
+		applied, err := postgres.Migrate(ctx, d.url)
+		if err != nil {
+			return err
+		}
+		if len(applied) > 0 {
+			log.Info("the schema was brought up to date", "applied", applied)
+		}
+	}
+	instance := presence.Instance{ID: uuid.New(), Name: c.name(listener), Version: version, Heartbeat: c.Heartbeat, Lease: c.Lease}
+	carrier := layer.New(pool, d.listenURL, instance.ID, log)
+	messages, sessions := chat.NewMessages(pool), chat.NewSessions(pool)
+	rooms := feed.New(carrier, messages, log)
+	writer := chat.NewWriter(pool)
+	online := presence.New(pool, instance, log)
+
+	// What was started is stopped in the opposite order, also when a later part does not start.
+	if err := rooms.Start(ctx); err != nil {
+		return err
+	}
+	defer stopping(&err, c.Drain, rooms.Stop)
+	if err := carrier.Start(ctx); err != nil {
+		return err
+	}
+	defer stopping(&err, c.Drain, carrier.Stop)
+	if err := online.Start(ctx); err != nil {
+		return err
+	}
+	defer stopping(&err, c.Drain, online.Stop)
+	writer.Start(ctx)
+	defer stopping(&err, c.Drain, writer.Stop)
+	sweep, stopSweep := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		sweepSessions(sweep, sessions, log)
+	}()
+	defer func() { stopSweep(); <-swept }()
+
+	srv := server.New(server.Config{
+		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Rooms: chat.NewRooms(pool), Messages: messages,
+		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log,
+		Sockets: consumer.NewPages(consumer.PagesConfig{
+			Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
+			SignedIn: func(ctx context.Context, token string) error {
+				_, err := sessions.User(ctx, token)
+				return err
+			},
+			RenderPeople: func(people []presence.Person) []byte {
+				shown := make([]page.Person, len(people))
+				for i, p := range people {
+					shown[i] = page.Person(p)
+				}
+				return pages.People(shown)
+			},
+		}),
+		Checks: map[string]func(context.Context) error{
+			"database": pool.Ping,
+			"listener": func(context.Context) error { return carrier.Ready() },
+		},
+	})
+	srv.Start(listener)
+	_, _ = fmt.Fprintf(p.out, "pgchat serves http://%s\nLook in with: %s\n", listener.Addr(), d.psql)
+	select {
+	case err := <-srv.Done():
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping", "connections are closed within", c.Drain)
+	defer stopping(&err, c.Drain, func(ctx context.Context) error { return srv.Stop(ctx, c.Drain) })
+	return nil
+}
+
+// stopping stops a part within a bounded time and adds its error.
+func stopping(err *error, drain time.Duration, stop func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), drain+10*time.Second)
+	defer cancel()
+	*err = errors.Join(*err, stop(ctx))
+}
+
+func (c *serveCommand) name(l net.Listener) string {
+	if c.Name != "" {
+		return c.Name
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + " " + l.Addr().String()
+}
+
+// sweepSessions removes expired sessions, at once and every hour.
+func sweepSessions(ctx context.Context, sessions *chat.Sessions, log *slog.Logger) {
+	every := time.NewTicker(time.Hour)
+	defer every.Stop()
+	for {
+		if n, err := sessions.Sweep(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("expired sessions are not removed", "error", err)
+		} else if n > 0 {
+			log.Info("expired sessions were removed", "sessions", n)
+		}
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/store"
+)
+
+// Rooms makes and finds rooms.
+type Rooms struct{ queries *store.Queries }
+
+// NewRooms keeps rooms through pool.
+func NewRooms(pool *pgxpool.Pool) *Rooms { return &Rooms{queries: store.New(pool)} }
+
+// List returns the rooms that the user may see, by name.
+func (r *Rooms) List(ctx context.Context, userID uuid.UUID) ([]Room, error) {
+	rows, err := r.queries.RoomsFor(ctx, userID)
+	if err != nil {
+		return nil, fmt.Errorf("list the rooms: %w", err)
+	}
+	rooms := make([]Room, 0, len(rows))
+	for _, row := range rows {
+		rooms = append(rooms, room(store.RoomBySlugRow(row)))
+	}
+	return rooms, nil
+}
+
+// BySlug returns the room at this address. The error is an [Error] of code NotFound where there is none.
+func (r *Rooms) BySlug(ctx context.Context, userID uuid.UUID, slug string) (Room, error) {
+	notFound := Errorf(NotFound, "There is no such room. It may have been removed, or its name changed.")
+	if !utf8.ValidString(slug) || strings.ContainsRune(slug, 0) {
+		return Room{}, notFound
+	}
+	row, err := r.queries.RoomBySlug(ctx, store.RoomBySlugParams{UserID: userID, Slug: slug})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Room{}, notFound
+	}
+	if err != nil {
+		return Room{}, fmt.Errorf("find room %s: %w", slug, err)
+	}
+	return room(row), nil
+}
+
+// Create makes a room, its slug from its name, and its maker a member. The error may be an [Error] of code Invalid or
+// Taken, about the field "name" or "topic".
+func (r *Rooms) Create(ctx context.Context, creator User, name, topic string) (Room, error) {
+	name, err := checkLine("name", "room name", name, MaxRoomName)
+	if err == nil && name == "" {
+		err = wrong("name", "A room needs a name.")
+	}
+	topic, topicErr := checkLine("topic", "topic", topic, MaxTopic)
+	if err := errors.Join(err, topicErr); err != nil {
+		return Room{}, err
+	}
+	for {
+		slug, err := r.freeSlug(ctx, name)
+		if err != nil {
+			return Room{}, err
+		}
+		_, err = r.queries.AddRoom(ctx, store.AddRoomParams{Slug: slug, Name: name, Topic: topic, CreatedBy: &creator.ID})
+		switch constraint(err) {
+		case "rooms_name_key":
+			return Room{}, &Error{Code: Taken, Field: "name", Message: fmt.Sprintf("There is a room called %s. Choose another name, or go there.", name)}
+		case "rooms_slug_key": // somebody was quicker; the next one is looked for
+			continue
+		}
+		if err != nil {
+			return Room{}, fmt.Errorf("make room %s: %w", name, err)
+		}
+		return r.BySlug(ctx, creator.ID, slug)
+	}
+}
+
+func (r *Rooms) freeSlug(ctx context.Context, name string) (string, error) {
+	slug := Slug(name)
+	taken, err := r.queries.SlugsLike(ctx, slug)
+	if err != nil {
+		return "", fmt.Errorf("look for a free address for room %s: %w", name, err)
+	}
+	free := slug
+	for n := 2; slices.Contains(taken, free); n++ {
+		free = fmt.Sprintf("%s-%d", slug, n)
+	}
+	return free, nil
+}
+
+// Join makes the user a member of the room; who is one already stays one.
+func (r *Rooms) Join(ctx context.Context, roomID, userID uuid.UUID) error {
+	if err := r.queries.AddMember(ctx, store.AddMemberParams{RoomID: roomID, UserID: userID}); err != nil {
+		return fmt.Errorf("join room %s: %w", roomID, err)
+	}
+	return nil
+}
+
+func room(r store.RoomBySlugRow) Room {
+	return Room{
+		ID: r.ID, Slug: r.Slug, Name: r.Name, Topic: r.Topic, Everyone: r.Everyone, Archived: r.Archived, Member: r.Member,
+		Members: int(r.Members), LastSeq: r.LastSeq, LastRev: r.LastRev, CreatedAt: r.CreatedAt,
+	}
+}

@@ -1,0 +1,59 @@
+// Package config is how pgchat is told what to do: flags and environment variables, read once into one struct.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Database says which database to use. Without a URL pgchat runs a PostgreSQL of its own.
+type Database struct {
+	URL         string `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL to use. Without it pgchat runs a private one in the data folder."`
+	ListenURL   string `name:"listen-database-url" env:"LISTEN_DATABASE_URL" placeholder:"URL" help:"The same database past a transaction pooler such as PgBouncer, for LISTEN."`
+	DataDir     string `name:"data-dir" env:"PGCHAT_DATA_DIR" default:"./.pgchat" help:"Folder of the private PostgreSQL: its data, socket and log."`
+	PostgresBin string `name:"postgres-bin" env:"PGCHAT_POSTGRES_BIN" placeholder:"DIR" help:"Folder of the programs for the private PostgreSQL (initdb, pg_ctl, postgres)."`
+}
+
+// Validate checks what belongs together.
+func (d Database) Validate() error {
+	if d.ListenURL != "" && d.URL == "" {
+		return errors.New("LISTEN_DATABASE_URL is set and DATABASE_URL is not: set both, to the same database")
+	}
+	return nil
+}
+
+// Log says how to log.
+type Log struct {
+	Level  string `name:"log-level" env:"PGCHAT_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: ${enum}."`
+	Format string `name:"log-format" env:"PGCHAT_LOG_FORMAT" enum:"auto,text,json" default:"auto" help:"Form of the log: ${enum}. auto is text on a terminal, JSON otherwise."`
+}
+
+// Serve is what the server needs to know.
+type Serve struct {
+	Database
+	Log
+	Listen     string        `env:"PGCHAT_LISTEN" default:"127.0.0.1:8080" help:"Address to serve on."`
+	Name       string        `env:"PGCHAT_NAME" help:"This instance's name, as chat.instances shows it; the host's without it."`
+	Migrate    bool          `env:"PGCHAT_MIGRATE" default:"true" negatable:"" help:"Bring the schema up to date first."`
+	Signup     string        `env:"PGCHAT_SIGNUP" enum:"open,closed" default:"open" help:"Whether everybody may make an account: ${enum}."`
+	TrustProxy bool          `name:"trust-proxy" env:"PGCHAT_TRUST_PROXY" help:"Believe X-Forwarded-For, X-Forwarded-Proto and X-Request-ID: only behind a proxy that sets them."`
+	Drain      time.Duration `env:"PGCHAT_DRAIN" default:"5s" help:"Time over which connections are closed when stopping."`
+	Lease      time.Duration `env:"PGCHAT_LEASE" default:"30s" help:"How long a heartbeat keeps this instance's users online."`
+	Heartbeat  time.Duration `env:"PGCHAT_HEARTBEAT" default:"10s" help:"Time between heartbeats."`
+}
+
+// Validate is called by kong after parsing.
+func (s *Serve) Validate() error {
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		return fmt.Errorf("--listen %q: it is HOST:PORT, such as 127.0.0.1:8080 or :8080", s.Listen)
+	}
+	if s.Heartbeat <= 0 || s.Lease < 2*s.Heartbeat {
+		return fmt.Errorf("--lease %s must be at least twice --heartbeat %s, which must be more than 0", s.Lease, s.Heartbeat)
+	}
+	if s.Drain < 0 {
+		return fmt.Errorf("--drain %s must not be negative", s.Drain)
+	}
+	return s.Database.Validate()
+}

@@ -1,0 +1,208 @@
+package feed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/layer"
+)
+
+const (
+	openWithin = 10 * time.Second // for LISTEN and the first read of a room
+	pageLength = 500              // messages read at once
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 2 * time.Second
+)
+
+// Errors that end a subscription.
+var (
+	ErrAhead = errors.New("the cursor is ahead of the room: the database was set back") // load the room anew
+	ErrGone  = errors.New("the room does not exist any more")
+)
+
+// Feed hands rooms' events to local subscribers.
+type Feed struct {
+	layer    layer.Layer
+	messages *chat.Messages
+	log      *slog.Logger
+	channel  string
+	pages    singleflight.Group
+
+	ctx  context.Context //nolint:containedctx // the life of the feed's goroutines, ended by Stop
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu    sync.Mutex
+	rooms map[uuid.UUID]*room
+}
+
+// New makes a feed that hears through l and reads through messages.
+func New(l layer.Layer, messages *chat.Messages, log *slog.Logger) *Feed {
+	return &Feed{layer: l, messages: messages, log: log, rooms: map[uuid.UUID]*room{}}
+}
+
+// Start opens the feed's channel; the layer may be started before or after.
+func (f *Feed) Start(ctx context.Context) error {
+	f.ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
+	f.channel = f.layer.Open(f)
+	return nil
+}
+
+// Stop ends the feed's goroutines; subscriptions receive nothing more.
+func (f *Feed) Stop(context.Context) error {
+	if f.stop == nil {
+		return nil
+	}
+	f.layer.Close(f.channel)
+	f.stop()
+	f.wg.Wait()
+	return nil
+}
+
+// Rooms returns how many rooms are open.
+func (f *Feed) Rooms() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.rooms)
+}
+
+// Subscribe opens the room at the cursor: what comes after it is delivered. The error is [ErrAhead], [ErrGone], ctx's, or
+// a failure to listen or read.
+func (f *Feed) Subscribe(ctx context.Context, roomID uuid.UUID, after chat.Cursor) (*Subscription, error) {
+	f.mu.Lock()
+	r := f.rooms[roomID]
+	if r == nil {
+		r = &room{feed: f, id: roomID, ready: make(chan struct{}), subs: map[*Subscription]struct{}{}}
+		f.rooms[roomID] = r
+		f.wg.Go(r.open)
+	}
+	r.refs++
+	f.mu.Unlock()
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		f.release(r)
+		return nil, fmt.Errorf("open room %s: %w", roomID, ctx.Err())
+	}
+	s, err := r.subscribe(ctx, after)
+	if err != nil {
+		f.release(r)
+		return nil, fmt.Errorf("open room %s: %w", roomID, err)
+	}
+	return s, nil
+}
+
+// release gives up one use of the room; the last one closes it.
+func (f *Feed) release(r *room) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.refs--; r.refs > 0 {
+		return
+	}
+	r.close()
+	if f.rooms[r.id] == r {
+		delete(f.rooms, r.id)
+		f.layer.GroupDiscard(group(r.id), f.channel)
+	}
+}
+
+// Group is the group that a room's events travel in, and its PostgreSQL channel.
+func group(roomID uuid.UUID) string { return "room:" + roomID.String() }
+
+// payload is what the triggers send; see chat.messages_after_insert.
+type payload struct {
+	First    int64 `json:"first"`
+	Last     int64 `json:"last"`
+	Messages []struct {
+		Seq       int64     `json:"seq"`
+		ID        uuid.UUID `json:"id"`
+		AuthorID  uuid.UUID `json:"author_id"`
+		Author    string    `json:"author"`
+		Body      string    `json:"body"`
+		CreatedAt time.Time `json:"created_at"`
+	} `json:"messages"`
+	Presence bool `json:"presence"`
+}
+
+// Receive implements [layer.Receiver].
+func (f *Feed) Receive(name, text string) {
+	roomID, err := uuid.Parse(strings.TrimPrefix(name, "room:"))
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	r := f.rooms[roomID]
+	f.mu.Unlock()
+	if r == nil {
+		return
+	}
+	var p payload
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		// Anyone who may connect may NOTIFY; what cannot be read says at least that something may have happened.
+		f.log.Warn("a notification cannot be read; the table is asked", "room", roomID, "error", err)
+		f.recheck(r)
+		return
+	}
+	if p.Presence {
+		r.presenceChanged()
+	}
+	if p.Last > 0 {
+		r.receive(p)
+	}
+}
+
+// Missed implements [layer.Receiver]: every open room is compared with the table, in one query.
+func (f *Feed) Missed() {
+	f.mu.Lock()
+	rooms := make([]*room, 0, len(f.rooms))
+	for _, r := range f.rooms {
+		rooms = append(rooms, r)
+	}
+	f.mu.Unlock()
+	f.recheck(rooms...)
+}
+
+func (f *Feed) recheck(rooms ...*room) {
+	if len(rooms) == 0 || f.ctx.Err() != nil {
+		return
+	}
+	ids := make([]uuid.UUID, len(rooms))
+	for i, r := range rooms {
+		ids[i] = r.id
+	}
+	f.wg.Go(func() {
+		heads, err := retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Heads(f.ctx, ids...) })
+		if err != nil {
+			return
+		}
+		for _, r := range rooms {
+			head, ok := heads[r.id]
+			r.presenceChanged()
+			r.compare(head, ok)
+		}
+	})
+}
+
+// retry calls read until it succeeds or ctx ends.
+func retry[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		got, err := read()
+		if err == nil || ctx.Err() != nil {
+			return got, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/feed"
+	"github.com/pgchat/pgchat/internal/layer/postgres"
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Run(m) }
+
+type world struct {
+	*feed.Feed
+	layer *postgres.Layer
+	pool  *pgxpool.Pool
+	room  uuid.UUID
+	ada   uuid.UUID
+}
+
+func start(t *testing.T) *world {
+	t.Helper()
+	pool := pgtest.Pool(t)
+	log := slog.New(slog.DiscardHandler)
+	w := &world{pool: pool, layer: postgres.New(pool, pool.Config().ConnString(), uuid.New(), log)}
+	w.Feed = feed.New(w.layer, chat.NewMessages(pool), log)
+	if err := errors.Join(w.Feed.Start(t.Context()), w.layer.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = w.Feed.Stop(context.Background())
+		_ = w.layer.Stop(context.Background())
+	})
+	if err := pool.QueryRow(t.Context(), `insert into chat.users (name) values ('ada') returning id`).Scan(&w.ada); err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.QueryRow(t.Context(), `select id from chat.rooms where slug = 'general'`).Scan(&w.room); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) insert(t *testing.T, n int, body string) {
+	t.Helper()
+	if _, err := w.pool.Exec(t.Context(), `insert into chat.messages (room_id, author_id, body)
+		select $1, $2, $3 from generate_series(1, $4)`, w.room, w.ada, body, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) subscribe(t *testing.T, after int64) *feed.Subscription {
+	t.Helper()
+	s, err := w.Subscribe(t.Context(), w.room, chat.Cursor{Seq: after})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// take reads until seq last has come and fails unless every message after seq after has come once, in order.
+func take(ctx context.Context, s *feed.Subscription, after, last int64) error {
+	for next := after + 1; next <= last; {
+		select {
+		case <-s.Ready():
+		case <-ctx.Done():
+			return fmt.Errorf("message %d did not come: %w", next, ctx.Err())
+		}
+		u, err := s.Next(ctx)
+		if err != nil {
+			if errors.Is(err, feed.ErrAhead) || errors.Is(err, feed.ErrGone) || ctx.Err() != nil {
+				return err
+			}
+			continue
+		}
+		for _, e := range u.Events {
+			if e.First != next || len(e.Messages) != int(e.Last-e.First+1) || e.Cursor.Seq != e.Last {
+				return fmt.Errorf("event %d to %d with %d messages, want it from %d", e.First, e.Last, len(e.Messages), next)
+			}
+			for _, m := range e.Messages {
+				if m.Seq != next || m.Author != "ada" || m.Body == "" || m.CreatedAt.IsZero() {
+					return fmt.Errorf("got %+v, want seq %d", m, next)
+				}
+				next++
+			}
+		}
+		if u.Cursor.Seq != next-1 {
+			return fmt.Errorf("cursor %v after message %d", u.Cursor, next-1)
+		}
+	}
+	return nil
+}
+
+func mustTake(t *testing.T, s *feed.Subscription, after, last int64) {
+	t.Helper()
+	if err := take(t.Context(), s, after, last); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestInlinedMessagesAndRangesArriveAlike(t *testing.T) {
+	w := start(t)
+	s := w.subscribe(t, 0)
+	w.insert(t, 3, "small")
+	w.insert(t, 700, strings.Repeat("large ", 100)) // a range: read from the table in pages
+	w.insert(t, 1, "small again")
+	mustTake(t, s, 0, 704)
+}
+
+func TestASubscriptionStartsAtItsCursor(t *testing.T) {
+	w := start(t)
+	w.insert(t, 1300, "before anybody came")
+	for _, after := range []int64{0, 1, 650, 1299} {
+		mustTake(t, w.subscribe(t, after), after, 1300)
+	}
+	live := w.subscribe(t, 1300)
+	w.insert(t, 2, "new")
+	mustTake(t, live, 1300, 1302)
+	// These come from the ring and begin within an event.
+	w.insert(t, 5, "together")
+	mustTake(t, live, 1302, 1307)
+	mustTake(t, w.subscribe(t, 1304), 1304, 1307)
+	mustTake(t, w.subscribe(t, 100), 100, 1307)
+}
+
+func TestASubscriberThatFellBehindTheRingReadsTheTable(t *testing.T) {
+	w := start(t)
+	slow, quick := w.subscribe(t, 0), w.subscribe(t, 0)
+	for range 600 {
+		w.insert(t, 1, "x")
+	}
+	mustTake(t, quick, 0, 600)
+	mustTake(t, slow, 0, 600)
+}
+
+func TestMessagesBetweenSubscribingAndReadingAreDeliveredOnce(t *testing.T) {
+	w := start(t)
+	const total = 400
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range total {
+			w.insert(t, 1, "x")
+		}
+	})
+	for range 20 {
+		wg.Go(func() {
+			for range 10 {
+				s, err := w.Subscribe(t.Context(), w.room, chat.Cursor{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := take(t.Context(), s, 0, rand.Int64N(total)); err != nil { //nolint:gosec // any
+					t.Error(err)
+				}
+				s.Close()
+			}
+		})
+	}
+	wg.Wait()
+	if n := w.Rooms(); n != 0 {
+		t.Errorf("%d rooms are open after all have left", n)
+	}
+	names, err := w.layer.Listening(t.Context())
+	if err != nil || len(names) != 1 {
+		t.Errorf("PostgreSQL listens to %v, error %v; want the instance's own channel alone", names, err)
+	}
+}
+
+func TestALostListenerLosesNothing(t *testing.T) {
+	w := start(t)
+	const total = 500
+	var wg sync.WaitGroup
+	for range 5 {
+		s := w.subscribe(t, 0)
+		wg.Go(func() {
+			if err := take(t.Context(), s, 0, total); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range total {
+		if i%50 == 25 {
+			if _, err := w.pool.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
+				where datname = current_database() and pid <> pg_backend_pid() and query ~ '^(UN)?LISTEN'`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.insert(t, 1, "x")
+	}
+	wg.Wait()
+}
+
+func TestACursorAheadOfTheRoomIsRefused(t *testing.T) {
+	w := start(t)
+	w.insert(t, 2, "x")
+	if _, err := w.Subscribe(t.Context(), w.room, chat.Cursor{Seq: 3}); !errors.Is(err, feed.ErrAhead) {
+		t.Errorf("got %v, want ErrAhead", err)
+	}
+	if _, err := w.Subscribe(t.Context(), uuid.New(), chat.Cursor{}); !errors.Is(err, feed.ErrGone) {
+		t.Errorf("an unknown room: got %v, want ErrGone", err)
+	}
+}
+
+func TestANotificationThatCannotBeReadMakesTheFeedAskTheTable(t *testing.T) {
+	w := start(t)
+	s := w.subscribe(t, 0)
+	if _, err := w.pool.Exec(t.Context(), `select pg_notify('room:' || $1::text, 'rubbish')`, w.room); err != nil {
+		t.Fatal(err)
+	}
+	w.insert(t, 1, "x")
+	mustTake(t, s, 0, 1)
+}
+
+func TestEveryoneTakesTheSameEncoding(t *testing.T) {
+	w := start(t)
+	a, b := w.subscribe(t, 0), w.subscribe(t, 0)
+	w.insert(t, 1, "x")
+	var made int
+	for _, s := range []*feed.Subscription{a, b} {
+		for got := 0; got == 0; {
+			<-s.Ready()
+			u, err := s.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range u.Events {
+				got++
+				e.Encoded("test", func(*feed.Event) any { made++; return made })
+			}
+		}
+	}
+	if made != 1 {
+		t.Errorf("encoded %d times", made)
+	}
+}

@@ -1,0 +1,32 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/pgchat/pgchat/internal/layer"
+	"github.com/pgchat/pgchat/internal/layer/layertest"
+	"github.com/pgchat/pgchat/internal/layer/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestLayer(t *testing.T) {
+	layertest.Run(t, func(t *testing.T) (layer.Layer, layer.Layer) {
+		l := memory.New()
+		if err := l.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Stop(context.Background()) })
+		return l, l
+	})
+}
+
+func TestSendingOnAStoppedLayerIsAnError(t *testing.T) {
+	if err := memory.New().GroupSend(t.Context(), "g", "x"); !errors.Is(err, layer.ErrStopped) {
+		t.Errorf("got %v, want ErrStopped", err)
+	}
+}

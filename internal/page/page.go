@@ -1,0 +1,278 @@
+// Package page makes HTML: whole pages, and the fragments that are swapped into them. Only it uses html/template.
+// Fragments say nothing of who reads them, so that one serves every connection; what differs by reader is settled in
+// the browser.
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+	"mvdan.cc/xurls/v2"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/web"
+)
+
+// Person is somebody as the list of people shows them.
+type Person struct {
+	UserID uuid.UUID
+	Name   string
+}
+
+// Base is what every page has.
+type Base struct {
+	User   *chat.User  // nil: not signed in
+	Rooms  []chat.Room // for the sidebar
+	Notice string      // one line above a form
+}
+
+// SignIn is the sign-in page. Errors are by field; "" is the whole form.
+type SignIn struct {
+	Base
+	Name, Next string
+	Errors     map[string]string
+	SignupOpen bool
+}
+
+// SignUp is the sign-up page; First makes the account the administrator's.
+type SignUp struct {
+	Base
+	Name, Next  string
+	Errors      map[string]string
+	First, Open bool
+}
+
+// RoomList is the page of all rooms.
+type RoomList struct{ Base }
+
+// NewRoom is the form that makes a room.
+type NewRoom struct {
+	Base
+	Name, Topic string
+	Errors      map[string]string
+}
+
+// Room is the room page.
+type Room struct {
+	Base
+	Room     chat.Room
+	Messages []chat.Message // oldest first
+	Older    bool           // there are messages before them
+	Latest   bool           // they are the newest; false when looking back without JavaScript
+	Cursor   chat.Cursor    // what the page has; the WebSocket resumes there
+	People   []Person       // who is online
+	Draft    string         // what was typed and could not be sent
+	PostID   uuid.UUID      // the id of the message that the form will post
+	Errors   map[string]string
+}
+
+// Failure is the page for what went wrong.
+type Failure struct {
+	Base
+	Status                    int
+	Title, Message, RequestID string
+}
+
+// Pages renders. It is safe for use by many goroutines.
+type Pages struct {
+	Static *web.Static
+	pages  map[reflect.Type]*template.Template
+	shared *template.Template
+}
+
+// New parses the templates. The error is [web.ErrNoVendor] where the npm parts were not copied before the build.
+func New() (*Pages, error) {
+	static, err := web.NewStatic()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pages{Static: static, pages: map[reflect.Type]*template.Template{}}
+	p.shared, err = template.New("").Funcs(p.funcs()).ParseFS(web.Templates, "templates/layout.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse the layout: %w", err)
+	}
+	for name, data := range map[string]any{
+		"signin": SignIn{}, "signup": SignUp{}, "rooms": RoomList{}, "newroom": NewRoom{}, "room": Room{}, "failure": Failure{},
+	} {
+		t, err := p.shared.Clone()
+		if err == nil {
+			t, err = t.ParseFS(web.Templates, "templates/"+name+"/"+name+".html")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("parse the page %s: %w", name, err)
+		}
+		p.pages[reflect.TypeOf(data)] = t
+	}
+	return p, nil
+}
+
+// Render writes the page that the type of data calls for. Nothing is written where it fails.
+func (p *Pages) Render(w io.Writer, data any) error {
+	t := p.pages[reflect.TypeOf(data)]
+	if t == nil {
+		return fmt.Errorf("there is no page for %T", data)
+	}
+	var out bytes.Buffer
+	if err := t.ExecuteTemplate(&out, "page", data); err != nil {
+		return fmt.Errorf("render %T: %w", data, err)
+	}
+	_, err := out.WriteTo(w)
+	return err
+}
+
+// Messages is the fragment that is appended to the log.
+func (p *Pages) Messages(messages []chat.Message) []byte {
+	return p.fragment("messages", plain(messages))
+}
+
+// People is the inside of the list of people.
+func (p *Pages) People(people []Person) []byte { return p.fragment("people", people) }
+
+// Older is the fragment that comes before the oldest message on the page: a link to what is older still, if there is,
+// and the messages.
+func (p *Pages) Older(slug string, messages []chat.Message, more bool) []byte {
+	var out []byte
+	if more && len(messages) > 0 {
+		out = p.fragment("older", olderLink{Slug: slug, More: true, Before: messages[0].Seq})
+	}
+	return append(out, p.Messages(messages)...)
+}
+
+func (p *Pages) fragment(name string, data any) []byte {
+	var out bytes.Buffer
+	if err := p.shared.ExecuteTemplate(&out, name, data); err != nil {
+		panic(err) // the templates are tested with all that they may be given
+	}
+	return out.Bytes()
+}
+
+type shownMessage struct {
+	chat.Message
+	Day       string // "": the same day as the message before
+	Continues bool   // by the same author as the message before, soon after it
+}
+
+type olderLink struct {
+	Slug   string
+	More   bool
+	Before int64
+}
+
+type sidebar struct {
+	Base
+	Here string // the slug of the open room
+}
+
+func (p *Pages) funcs() template.FuncMap {
+	return template.FuncMap{
+		"asset":    p.asset,
+		"icon":     p.icon,
+		"hue":      func(id uuid.UUID) int { return int(id[15]) % 12 },
+		"initials": initials,
+		"linked":   linked,
+		"grouped":  grouped,
+		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
+		"person":   func(u *chat.User) Person { return Person{UserID: u.ID, Name: u.Name} },
+		"side":     func(b Base, here string) sidebar { return sidebar{Base: b, Here: here} },
+		"own": func(u *chat.User) shownMessage {
+			return shownMessage{Message: chat.Message{AuthorID: u.ID, Author: u.Name, Body: "…"}}
+		},
+		"older": func(r Room) olderLink {
+			link := olderLink{Slug: r.Room.Slug, More: r.Older}
+			if len(r.Messages) > 0 {
+				link.Before = r.Messages[0].Seq
+			}
+			return link
+		},
+	}
+}
+
+func (p *Pages) asset(name string) (string, error) { return p.Static.URL(name) }
+
+// svgComment is lucide's licence line, kept in the file that is served, not in every use.
+var svgComment = regexp.MustCompile(`(?s)<!--.*?-->`)
+
+func (p *Pages) icon(name string) (template.HTML, error) {
+	svg, err := p.Static.ReadFile("vendor/icons/" + name + ".svg")
+	if err != nil {
+		return "", fmt.Errorf("icon %s: %w", name, err)
+	}
+	text := strings.Replace(svgComment.ReplaceAllString(string(svg), ""), "<svg", `<svg aria-hidden="true"`, 1)
+	text = strings.ReplaceAll(text, `stroke-width="2"`, `stroke-width="1.5"`)
+	return template.HTML(strings.TrimSpace(text)), nil //nolint:gosec // a file of ours
+}
+
+func initials(name string) string {
+	var letters []rune
+	start := true
+	for _, r := range name {
+		letter := unicode.IsLetter(r) || unicode.IsDigit(r)
+		if letter && start && len(letters) < 2 {
+			letters = append(letters, unicode.ToUpper(r))
+		}
+		start = !letter
+	}
+	if len(letters) == 0 {
+		return "?"
+	}
+	return string(letters)
+}
+
+func plain(messages []chat.Message) []shownMessage {
+	shown := make([]shownMessage, len(messages))
+	for i, m := range messages {
+		shown[i].Message = m
+	}
+	return shown
+}
+
+// groupWithin is how soon after each other messages of one author stand under one heading.
+const groupWithin = 5 * time.Minute
+
+// grouped is for browsers without JavaScript, in UTC; the page's script does the same in local time.
+func grouped(messages []chat.Message) []shownMessage {
+	shown := plain(messages)
+	for i := range shown {
+		m := &shown[i]
+		day := m.CreatedAt.UTC().Format("Monday, 2 January 2006")
+		if i == 0 || day != shown[i-1].CreatedAt.UTC().Format("Monday, 2 January 2006") {
+			m.Day = day
+			continue
+		}
+		before := shown[i-1]
+		m.Continues = before.AuthorID == m.AuthorID && m.CreatedAt.Sub(before.CreatedAt) < groupWithin
+	}
+	return shown
+}
+
+// linked escapes the text and makes its web addresses links.
+func linked(body string) template.HTML {
+	var out strings.Builder
+	at := 0
+	for _, span := range webAddress.FindAllStringIndex(body, -1) {
+		url := body[span[0]:span[1]]
+		if !hasWebScheme(url) {
+			continue
+		}
+		out.WriteString(template.HTMLEscapeString(body[at:span[0]]))
+		fmt.Fprintf(&out, `<a href="%s" target="_blank" rel="noopener noreferrer nofollow">%[1]s</a>`, template.HTMLEscapeString(url))
+		at = span[1]
+	}
+	out.WriteString(template.HTMLEscapeString(body[at:]))
+	return template.HTML(out.String()) //nolint:gosec // escaped piece by piece
+}
+
+var webAddress = xurls.Strict()
+
+func hasWebScheme(url string) bool {
+	lower := strings.ToLower(url)
+	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
+}

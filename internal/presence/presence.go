@@ -1,0 +1,278 @@
+// Package presence tells who is online: a user is in a room while a row of a living instance says so. An instance lives
+// while its heartbeat is younger than the lease; one heartbeat renews all that it holds, so its cost does not grow with
+// users. When an instance dies all it held ends together, and whichever instance notices first removes it and tells
+// its rooms.
+//
+// One goroutine, from Start to Stop, writes: joins and leaves are collected for a moment and written in one statement,
+// so that thousands who come back at once make a few statements.
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/store"
+)
+
+const (
+	collectFor  = 50 * time.Millisecond // joins and leaves that are written together
+	writeWithin = 5 * time.Second
+	retryAfter  = time.Second // what could not be written is tried again
+)
+
+// Person is a user who is online.
+type Person struct {
+	UserID uuid.UUID
+	Name   string
+}
+
+// Instance is what other instances and DBAs see of this one.
+type Instance struct {
+	ID        uuid.UUID
+	Name      string
+	Version   string
+	Heartbeat time.Duration // between two heartbeats
+	Lease     time.Duration // how long a heartbeat keeps the instance alive
+}
+
+// Presence holds what is online through this instance.
+type Presence struct {
+	instance Instance
+	queries  *store.Queries
+	log      *slog.Logger
+
+	wake chan struct{}
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu      sync.Mutex
+	counts  map[place]int      // connections
+	changed map[place]struct{} // not written yet
+	written map[place]struct{} // has a row
+}
+
+type place struct{ room, user uuid.UUID }
+
+// New makes the presence of an instance; it writes through pool.
+func New(pool *pgxpool.Pool, instance Instance, log *slog.Logger) *Presence {
+	return &Presence{
+		instance: instance, queries: store.New(pool), log: log,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		counts: map[place]int{}, changed: map[place]struct{}{}, written: map[place]struct{}{},
+	}
+}
+
+// Start registers the instance and begins its heartbeat.
+func (p *Presence) Start(ctx context.Context) error {
+	if err := p.register(ctx); err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.stop = stop
+	go p.run(run)
+	return nil
+}
+
+// Stop removes the instance and all it held.
+func (p *Presence) Stop(ctx context.Context) error {
+	if p.stop == nil {
+		return nil
+	}
+	p.stop()
+	<-p.done
+	if err := p.queries.RemoveInstance(ctx, p.instance.ID); err != nil {
+		return fmt.Errorf("remove the instance: %w", err)
+	}
+	return nil
+}
+
+// Join counts one more connection of the user in the room.
+func (p *Presence) Join(roomID, userID uuid.UUID) { p.add(place{roomID, userID}, 1) }
+
+// Leave counts one less.
+func (p *Presence) Leave(roomID, userID uuid.UUID) { p.add(place{roomID, userID}, -1) }
+
+func (p *Presence) add(at place, n int) {
+	p.mu.Lock()
+	if p.counts[at] += n; p.counts[at] <= 0 {
+		delete(p.counts, at)
+	}
+	p.changed[at] = struct{}{}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Online returns who is in the room on all living instances, by name.
+func (p *Presence) Online(ctx context.Context, roomID uuid.UUID) ([]Person, error) {
+	rows, err := p.queries.OnlineUsers(ctx, store.OnlineUsersParams{RoomID: roomID, LeaseSeconds: p.instance.Lease.Seconds()})
+	if err != nil {
+		return nil, fmt.Errorf("read who is online in room %s: %w", roomID, err)
+	}
+	online := make([]Person, 0, len(rows))
+	for _, r := range rows {
+		online = append(online, Person{UserID: r.ID, Name: r.Name})
+	}
+	return online, nil
+}
+
+func (p *Presence) run(ctx context.Context) {
+	defer close(p.done)
+	heartbeat := time.NewTicker(p.instance.Heartbeat)
+	defer heartbeat.Stop()
+	sweep := time.NewTimer(0)
+	defer sweep.Stop()
+	again := time.NewTimer(time.Hour)
+	defer again.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-heartbeat.C:
+			err = p.beat(ctx)
+		case <-again.C:
+			err = p.beat(ctx)
+		case <-sweep.C:
+			var next time.Duration
+			next, err = p.sweep(ctx)
+			sweep.Reset(next)
+		case <-p.wake:
+			select {
+			case <-time.After(collectFor):
+			case <-ctx.Done():
+				return
+			}
+			err = p.flush(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.log.Warn("presence is not up to date", "error", err)
+			again.Reset(retryAfter)
+		}
+	}
+}
+
+func (p *Presence) register(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	err := p.queries.RegisterInstance(ctx, store.RegisterInstanceParams{ID: p.instance.ID, Name: p.instance.Name, Version: p.instance.Version})
+	if err != nil {
+		return fmt.Errorf("register the instance: %w", err)
+	}
+	return nil
+}
+
+// beat renews the lease. An instance that was swept, or lost with the unlogged tables in a crash of PostgreSQL, registers
+// again and writes all it holds.
+func (p *Presence) beat(ctx context.Context) error {
+	beating, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	n, err := p.queries.Heartbeat(beating, p.instance.ID)
+	if err != nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	if n == 0 {
+		if err := p.restore(ctx); err != nil {
+			return err
+		}
+	}
+	// What could not be written before is written now.
+	return p.flush(ctx)
+}
+
+func (p *Presence) restore(ctx context.Context) error {
+	if err := p.register(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.written)
+	for at := range p.counts {
+		p.changed[at] = struct{}{}
+	}
+	return nil
+}
+
+// sweep removes instances whose lease has ended and returns when to look again: when the next lease may end.
+func (p *Presence) sweep(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	dead, err := p.queries.SweepInstances(ctx, p.instance.Lease.Seconds())
+	if err != nil {
+		return p.instance.Heartbeat, fmt.Errorf("sweep instances: %w", err)
+	}
+	for _, d := range dead {
+		p.log.Warn("an instance died; its presence has ended", "instance", d.Name, "rooms", d.Rooms)
+	}
+	seconds, err := p.queries.NextLeaseEnd(ctx, p.instance.Lease.Seconds())
+	if err != nil {
+		return p.instance.Heartbeat, fmt.Errorf("read the next lease's end: %w", err)
+	}
+	if seconds < 0 {
+		return p.instance.Heartbeat, nil
+	}
+	next := time.Duration(seconds*float64(time.Second)) + 10*time.Millisecond
+	return min(max(next, 10*time.Millisecond), p.instance.Heartbeat), nil
+}
+
+// flush writes what changed and tells the rooms in which somebody appeared or went.
+func (p *Presence) flush(ctx context.Context) error {
+	p.mu.Lock()
+	changed := p.changed
+	p.changed = map[place]struct{}{}
+	arg := store.SetPresenceParams{InstanceID: p.instance.ID}
+	told := map[uuid.UUID]struct{}{}
+	for at := range changed {
+		count := p.counts[at]
+		arg.RoomIds = append(arg.RoomIds, at.room)
+		arg.UserIds = append(arg.UserIds, at.user)
+		arg.Connections = append(arg.Connections, int32(count)) //nolint:gosec // connections of one user
+		if _, was := p.written[at]; was != (count > 0) {
+			told[at.room] = struct{}{}
+		}
+	}
+	p.mu.Unlock()
+	if len(changed) == 0 {
+		return nil
+	}
+	for room := range told {
+		arg.Announce = append(arg.Announce, room)
+	}
+	writing, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	err := p.queries.SetPresence(writing, arg)
+	p.mu.Lock()
+	for i, room := range arg.RoomIds {
+		at := place{room, arg.UserIds[i]}
+		switch {
+		case err != nil:
+			p.changed[at] = struct{}{}
+		case arg.Connections[i] > 0:
+			p.written[at] = struct{}{}
+		default:
+			delete(p.written, at)
+		}
+	}
+	p.mu.Unlock()
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "23503" { // the instance's row is gone
+		if err := p.restore(ctx); err != nil {
+			return err
+		}
+		return p.flush(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("write %d joins and leaves: %w", len(changed), err)
+	}
+	return nil
+}

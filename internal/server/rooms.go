@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/page"
+)
+
+const pageLength = 50 // messages on a page
+
+// base is what every page of somebody who is signed in has.
+func (s *Server) base(r *http.Request) (page.Base, error) {
+	user := of(r).user
+	rooms, err := s.Rooms.List(r.Context(), user.ID)
+	return page.Base{User: user, Rooms: rooms}, err
+}
+
+func (s *Server) roomList(w http.ResponseWriter, r *http.Request) error {
+	base, err := s.base(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, http.StatusOK, page.RoomList{Base: base})
+}
+
+func (s *Server) newRoomForm(w http.ResponseWriter, r *http.Request) error {
+	base, err := s.base(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, http.StatusOK, page.NewRoom{Base: base})
+}
+
+func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	name, topic := r.PostForm.Get("name"), r.PostForm.Get("topic")
+	room, err := s.Rooms.Create(r.Context(), *of(r).user, name, topic)
+	if err == nil {
+		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
+		return nil
+	}
+	fields, ok := fieldErrors(err)
+	if !ok {
+		return err
+	}
+	base, baseErr := s.base(r)
+	if baseErr != nil {
+		return baseErr
+	}
+	return s.render(w, status(err), page.NewRoom{Base: base, Name: name, Topic: topic, Errors: fields})
+}
+
+func roomPath(slug string) string { return "/rooms/" + url.PathEscape(slug) }
+
+// room is the room page; with ?before=SEQ what came before that message, and asked by the page's script only the
+// fragment of it.
+func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
+	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	var before int64
+	if given := r.URL.Query().Get("before"); given != "" {
+		if before, err = strconv.ParseInt(given, 10, 64); err != nil || before < 1 {
+			return chat.Errorf(chat.Invalid, "%q is not the number of a message.", given)
+		}
+	}
+	if before > 0 && r.Header.Get("HX-Request") == "true" {
+		messages, older, err := s.page(r.Context(), room.ID, before)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(s.Pages.Older(room.Slug, messages, older))
+		return nil
+	}
+	return s.renderRoom(w, r, http.StatusOK, room, before, page.Room{PostID: newID()})
+}
+
+// renderRoom fills in what every showing of the room page has.
+func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, room chat.Room, before int64, data page.Room) error {
+	var err error
+	if data.Base, err = s.base(r); err != nil {
+		return err
+	}
+	// The cursor is read before the messages: what comes between is sent again rather than missed.
+	data.Room, data.Latest = room, before == 0
+	if data.Messages, data.Older, err = s.page(r.Context(), room.ID, before); err != nil {
+		return err
+	}
+	data.Cursor = chat.Cursor{Seq: 0, Rev: room.LastRev}
+	if n := len(data.Messages); n > 0 {
+		data.Cursor.Seq = data.Messages[n-1].Seq
+	}
+	people, err := s.Presence.Online(r.Context(), room.ID)
+	if err != nil {
+		return err
+	}
+	for _, p := range people {
+		data.People = append(data.People, page.Person{UserID: p.UserID, Name: p.Name})
+	}
+	return s.render(w, status, data)
+}
+
+// page reads a page of messages and tells whether there are older ones.
+func (s *Server) page(ctx context.Context, roomID uuid.UUID, before int64) (messages []chat.Message, older bool, err error) {
+	messages, err = s.Messages.Page(ctx, roomID, before, pageLength)
+	return messages, err == nil && len(messages) > 0 && messages[0].Seq > 1, err
+}
+
+// newID makes the id under which the plain form posts.
+func newID() uuid.UUID {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return uuid.New()
+	}
+	return id
+}
+
+func (s *Server) post(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	id, idErr := uuid.Parse(r.PostForm.Get("id"))
+	if idErr != nil || id == uuid.Nil {
+		err = &chat.Error{Code: chat.Invalid, Field: "id", Message: "The form had no valid id, so the message was not sent. It has one now: send it again."}
+		id = newID()
+	} else {
+		_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: r.PostForm.Get("body")})
+	}
+	if err == nil {
+		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
+		return nil
+	}
+	fields, ok := fieldErrors(err)
+	if !ok && status(err) >= http.StatusInternalServerError {
+		return err
+	}
+	return s.renderRoom(w, r, status(err), room, 0, page.Room{Draft: r.PostForm.Get("body"), PostID: id, Errors: fields})
+}
+
+func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
+	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	if room.Archived {
+		return chat.Errorf(chat.Forbidden, "#%s is archived: nobody can join it.", room.Name)
+	}
+	if err := s.Rooms.Join(r.Context(), room.ID, of(r).user.ID); err != nil {
+		return err
+	}
+	http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
+	return nil
+}
+
+// socket serves the room page's WebSocket. What is refused is refused before the upgrade.
+func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
+	known := of(r)
+	if known.user == nil {
+		return chat.Errorf(chat.Unauthenticated, "You are not signed in.")
+	}
+	room, err := s.Rooms.BySlug(r.Context(), known.user.ID, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	if s.draining.Load() {
+		return chat.Errorf(chat.Unavailable, "The server is stopping.")
+	}
+	s.Sockets.Serve(w, r, *known.user, known.token, room)
+	return nil
+}

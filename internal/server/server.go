@@ -1,0 +1,129 @@
+// Package server is the chat's HTTP side: routes, middleware, one file for each page, and the one place where errors
+// become responses.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/consumer"
+	"github.com/pgchat/pgchat/internal/page"
+	"github.com/pgchat/pgchat/internal/presence"
+)
+
+// Config is what the server stands on.
+type Config struct {
+	People   *chat.People
+	Sessions *chat.Sessions
+	Rooms    *chat.Rooms
+	Messages *chat.Messages
+	Writer   *chat.Writer
+	Presence *presence.Presence
+	Sockets  *consumer.Pages
+	Pages    *page.Pages
+	// Checks are what /readyz asks, by name.
+	Checks map[string]func(context.Context) error
+	// TrustProxy takes the client's address, scheme and request id from the headers that a proxy sets.
+	TrustProxy bool
+	Log        *slog.Logger
+}
+
+// Server serves the chat.
+type Server struct {
+	Config
+	http     *http.Server
+	limits   *limits
+	draining atomic.Bool
+	served   chan error
+}
+
+// New makes a server.
+func New(cfg Config) *Server {
+	s := &Server{Config: cfg, limits: newLimits(), served: make(chan error, 1)}
+	s.http = &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Start serves on the listener. Done tells when serving has ended by itself.
+func (s *Server) Start(l net.Listener) {
+	go func() {
+		err := s.http.Serve(l)
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+		s.served <- err
+	}()
+}
+
+// Done receives the error that ended serving.
+func (s *Server) Done() <-chan error { return s.served }
+
+// Stop turns /readyz off, closes the WebSockets spread over drain, and lets requests end.
+func (s *Server) Stop(ctx context.Context, drain time.Duration) error {
+	s.draining.Store(true)
+	err := s.Sockets.Drain(ctx, drain)
+	if shutdown := s.http.Shutdown(ctx); shutdown != nil {
+		err = errors.Join(err, fmt.Errorf("end requests: %w", shutdown))
+	}
+	return err
+}
+
+// Handler returns all routes with their middleware.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	route := func(pattern string, h handler) { mux.Handle(pattern, s.handle(h)) }
+	route("GET /{$}", s.home)
+	route("GET /sign-in", s.signInForm)
+	route("POST /sign-in", s.signIn)
+	route("GET /sign-up", s.signUpForm)
+	route("POST /sign-up", s.signUp)
+	route("POST /sign-out", s.signOut)
+	route("GET /rooms", s.signedIn(s.roomList))
+	route("GET /rooms/new", s.signedIn(s.newRoomForm))
+	route("POST /rooms", s.signedIn(s.newRoom))
+	route("GET /rooms/{slug}", s.signedIn(s.room))
+	route("POST /rooms/{slug}/messages", s.signedIn(s.post))
+	route("POST /rooms/{slug}/join", s.signedIn(s.join))
+	route("GET /rooms/{slug}/ws", s.socket)
+	route("/", func(_ http.ResponseWriter, r *http.Request) error {
+		return chat.Errorf(chat.NotFound, "There is nothing at %s.", r.URL.Path)
+	})
+	mux.Handle("GET /static/", s.Pages.Static)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", s.ready)
+	return s.middleware(mux)
+}
+
+// request is what handlers know of who asks.
+type request struct {
+	id    string
+	user  *chat.User
+	token string
+}
+
+type requestKey struct{}
+
+func of(r *http.Request) *request {
+	known, _ := r.Context().Value(requestKey{}).(*request)
+	if known == nil {
+		known = &request{id: uuid.NewString()}
+	}
+	return known
+}

@@ -1,0 +1,20 @@
+-- name: LockFirstUser :exec
+-- Two first sign-ups at once would both become administrator.
+SELECT pg_advisory_xact_lock(hashtext('pgchat: first user'));
+
+-- name: AnyUser :one
+SELECT EXISTS (SELECT FROM chat.users WHERE password_hash IS NOT NULL);
+
+-- name: AddUser :one
+INSERT INTO chat.users (name, role, password_hash) VALUES ($1, $2, $3)
+RETURNING id, name, role, created_at;
+
+-- name: UserByName :one
+SELECT id, name, role, created_at, coalesce(password_hash, '')::text AS password_hash
+FROM chat.users WHERE lower(name) = lower(sqlc.arg(name));
+
+-- name: SetUserPassword :one
+UPDATE chat.users SET password_hash = sqlc.arg(password_hash)::text WHERE lower(name) = lower(sqlc.arg(name)) RETURNING id;
+
+-- name: PromoteUser :execrows
+UPDATE chat.users SET role = 'admin' WHERE lower(name) = lower(sqlc.arg(name));

@@ -1,0 +1,332 @@
+// The room page: what htmx cannot do. htmx holds the connection and swaps in what the server sends; this keeps the
+// cursor, the messages that are on their way out, the state line, and the look of the log.
+"use strict";
+(() => {
+  const room = document.getElementById("room");
+  const log = document.getElementById("log");
+  const messages = document.getElementById("messages");
+  const pending = document.getElementById("pending");
+  const jump = document.getElementById("jump");
+  const state = document.getElementById("state");
+  const stateText = document.getElementById("state-text");
+  const online = document.getElementById("online");
+  const form = document.getElementById("composer");
+  const body = document.getElementById("body");
+  const maxBody = 8000;
+  const slug = room.dataset.slug;
+  const user = room.dataset.user;
+  const storeKey = (kind) => `pgchat:${kind}:${user}:${slug}`;
+  const store = (area, key, value) => {
+    try { value ? area.setItem(key, value) : area.removeItem(key); } catch { /* private browsing: nothing is kept */ }
+  };
+  const load = (area, key) => { try { return area.getItem(key); } catch { return null; } };
+
+  let cursor = room.dataset.cursor;
+  let socket = null; // open and resumed
+  let connectedOnce = false;
+  let ended = "";    // why there will be no more connection
+  let count = Number(online.textContent);
+  const seq = (c) => Number(c.split(".")[0]);
+
+  // --- the state line -----------------------------------------------------------------------------------------------
+  const waiting = new Map(); // id → body, in the order of sending
+  function showState() {
+    const unsent = [...waiting.values()].filter((w) => !w.failed).length;
+    let kind = "live", text = `Live · ${count} online`;
+    if (ended) { kind = "offline"; text = ended; }
+    else if (!socket) {
+      const offline = !navigator.onLine || unsent > 0;
+      kind = offline ? "offline" : "waiting";
+      text = offline ? (unsent ? `Offline, ${unsent} to send` : "Offline") : connectedOnce ? "Reconnecting…" : "Connecting…";
+    }
+    state.className = `state ${kind}`;
+    if (stateText.textContent !== text) stateText.textContent = text;
+  }
+  addEventListener("online", showState);
+  addEventListener("offline", showState);
+
+  // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+  const groupWithin = 5 * 60 * 1000;
+  function dayOf(time) {
+    const today = new Date(), yesterday = new Date();
+    yesterday.setDate(today.getDate() - 1);
+    if (time.toDateString() === today.toDateString()) return "Today";
+    if (time.toDateString() === yesterday.toDateString()) return "Yesterday";
+    return dayName.format(time);
+  }
+  function arrange() {
+    for (const day of messages.querySelectorAll(".day")) day.remove();
+    let before = null, beforeTime = null;
+    for (const article of [...messages.children, ...pending.children]) {
+      if (!article.matches(".message")) continue;
+      const time = new Date(article.dataset.time);
+      const stamp = article.querySelector("time");
+      stamp.textContent = clock.format(time);
+      stamp.title = exact.format(time);
+      const newDay = !before || time.toDateString() !== beforeTime.toDateString();
+      if (newDay && article.parentNode === messages) {
+        const line = document.createElement("div");
+        line.className = "day";
+        line.setAttribute("role", "separator");
+        line.appendChild(document.createElement("span")).textContent = dayOf(time);
+        article.before(line);
+      }
+      article.classList.toggle("continues", !newDay && before.dataset.author === article.dataset.author && time - beforeTime < groupWithin);
+      before = article;
+      beforeTime = time;
+    }
+  }
+
+  // --- scrolling ------------------------------------------------------------------------------------------------------
+  const atBottom = () => log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  const toBottom = () => { log.scrollTop = log.scrollHeight; };
+  let unseen = 0;
+  function showJump() {
+    jump.hidden = unseen === 0;
+    jump.querySelector("span").textContent = unseen === 1 ? "1 new message" : `${unseen} new messages`;
+  }
+  log.addEventListener("scroll", () => { if (atBottom()) { unseen = 0; showJump(); } }, { passive: true });
+  jump.addEventListener("click", () => { toBottom(); body?.focus(); });
+  addEventListener("resize", () => { if (unseen === 0) toBottom(); });
+
+  // --- older messages ---------------------------------------------------------------------------------------------------
+  const older = document.getElementById("older");
+  let loading = false;
+  async function loadOlder(link) {
+    if (loading) return;
+    loading = true;
+    link.textContent = "Loading older messages…";
+    try {
+      const answer = await fetch(link.href, { headers: { "HX-Request": "true" } });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const fragment = document.createElement("template");
+      fragment.innerHTML = await answer.text();
+      const next = fragment.content.querySelector(".older");
+      const height = log.scrollHeight, top = log.scrollTop;
+      for (const article of fragment.content.querySelectorAll(".message")) {
+        if (document.getElementById(article.id)) article.remove();
+      }
+      next?.remove();
+      messages.prepend(fragment.content);
+      if (next) older.replaceChildren(next); else older.replaceChildren(beginning());
+      arrange();
+      log.scrollTop = top + log.scrollHeight - height;
+      if (next) watcher.observe(next);
+    } catch {
+      link.textContent = "Older messages could not be loaded. Try again";
+    } finally {
+      loading = false;
+    }
+  }
+  function beginning() {
+    const p = document.createElement("p");
+    p.className = "beginning";
+    p.textContent = `This is where #${room.querySelector("h1").textContent.trim()} begins.`;
+    return p;
+  }
+  const watcher = new IntersectionObserver((entries) => {
+    for (const e of entries) if (e.isIntersecting) { watcher.unobserve(e.target); loadOlder(e.target); }
+  }, { root: log, rootMargin: "300px 0px 0px" });
+  older.addEventListener("click", (e) => {
+    const link = e.target.closest("a.older");
+    if (link) { e.preventDefault(); loadOlder(link); }
+  });
+
+  // --- sending ----------------------------------------------------------------------------------------------------------
+  function uuid7() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const now = Date.now();
+    for (let i = 0; i < 6; i++) bytes[i] = Math.floor(now / 2 ** (8 * (5 - i))) % 256;
+    bytes[6] = 0x70 | (bytes[6] & 0x0f);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    const hex = [...bytes].map((b) => b.toString(16).padStart(2, "0")).join("");
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  }
+  function keepWaiting() {
+    store(sessionStorage, storeKey("waiting"), waiting.size ? JSON.stringify([...waiting]) : "");
+    showState();
+  }
+  function showPending(id, text, time) {
+    const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
+    article.id = `p-${id}`;
+    article.dataset.time = time;
+    article.dataset.seq = "";
+    article.classList.add("pending");
+    article.querySelector(".body").textContent = text;
+    pending.append(article);
+  }
+  function transmit(id) {
+    const w = waiting.get(id);
+    if (socket && w && !w.failed) socket.send(JSON.stringify({ type: "post", id, body: w.body }));
+  }
+  function send(text) {
+    const id = uuid7(), time = new Date().toISOString();
+    waiting.set(id, { body: text, time });
+    keepWaiting();
+    showPending(id, text, time);
+    arrange();
+    toBottom();
+    transmit(id);
+  }
+  function settle(id) { // stored: the message itself is here, or comes
+    waiting.delete(id);
+    keepWaiting();
+  }
+  function fail(id, why) {
+    const w = waiting.get(id), article = document.getElementById(`p-${id}`);
+    if (!w || !article) return;
+    w.failed = why;
+    keepWaiting();
+    article.classList.replace("pending", "failed");
+    article.querySelector(".fate")?.remove();
+    const fate = document.createElement("p");
+    fate.className = "fate";
+    fate.setAttribute("role", "alert");
+    fate.append(`Not sent. ${why}`);
+    const button = (label, act) => {
+      const b = document.createElement("button");
+      b.type = "button";
+      b.textContent = label;
+      b.addEventListener("click", act);
+      fate.append(b);
+    };
+    button("Try again", () => {
+      delete w.failed;
+      article.classList.replace("failed", "pending");
+      fate.remove();
+      keepWaiting();
+      transmit(id);
+    });
+    button("Edit", () => {
+      body.value = body.value.trim() ? `${body.value}\n${w.body}` : w.body;
+      article.remove();
+      settle(id);
+      typed();
+      body.focus();
+    });
+    article.querySelector(".said").append(fate);
+  }
+  const problem = document.getElementById("composer-error");
+  const counter = document.getElementById("count");
+  const length = (text) => [...text.trim()].length;
+  function typed() {
+    store(localStorage, storeKey("draft"), body.value);
+    const n = length(body.value);
+    counter.textContent = n > maxBody - 500 ? `${n} of ${maxBody}` : "";
+    counter.classList.toggle("over", n > maxBody);
+    problem.textContent = "";
+    if (!CSS.supports("field-sizing", "content")) {
+      body.style.height = "auto";
+      body.style.height = `${body.scrollHeight}px`;
+    }
+  }
+  if (form) {
+    if (!body.value) body.value = load(localStorage, storeKey("draft")) || "";
+    body.required = false; // white space is told below
+    typed();
+    body.addEventListener("input", typed);
+    body.addEventListener("keydown", (e) => {
+      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); form.requestSubmit(); }
+    });
+    form.addEventListener("submit", (e) => {
+      if (ended) return; // as a plain form
+      e.preventDefault();
+      const n = length(body.value);
+      if (n === 0) return;
+      if (n > maxBody) {
+        problem.textContent = `A message has at most ${maxBody} characters; this one has ${n}. Shorten it or send it in parts.`;
+        return;
+      }
+      send(body.value.trim());
+      body.value = "";
+      typed();
+      body.focus();
+    });
+    try {
+      for (const [id, w] of JSON.parse(load(sessionStorage, storeKey("waiting")) || "[]")) {
+        if (document.getElementById(`m-${id}`)) continue;
+        waiting.set(id, w);
+        showPending(id, w.body, w.time);
+        if (w.failed) fail(id, w.failed);
+      }
+      keepWaiting();
+    } catch { /* what cannot be read is not kept */ }
+  }
+
+  // --- the connection -----------------------------------------------------------------------------------------------------
+  addEventListener("htmx:ws:after:connection", (e) => {
+    e.detail.connection.socket.send(JSON.stringify({ type: "resume", cursor }));
+  });
+  let follow = true;
+  addEventListener("htmx:ws:before:message:incoming", (e) => {
+    let frame;
+    try { frame = JSON.parse(e.detail.message.data); } catch { e.preventDefault(); return; }
+    switch (frame.type) {
+      case "messages":
+        if (seq(frame.cursor) <= seq(cursor)) e.preventDefault(); // already here
+        follow = atBottom();
+        break;
+      case "resumed":
+        cursor = frame.cursor;
+        socket = e.detail.connection.socket;
+        connectedOnce = true;
+        for (const id of waiting.keys()) transmit(id);
+        showState();
+        break;
+      case "presence":
+        count = frame.online;
+        online.textContent = count;
+        showState();
+        break;
+      case "ack":
+        settle(frame.id);
+        break;
+      case "error":
+        if (frame.id && waiting.has(frame.id)) fail(frame.id, frame.message);
+        else if (form) problem.textContent = frame.message;
+        break;
+      case "reload":
+        location.reload();
+        break;
+    }
+  });
+  addEventListener("htmx:ws:after:message:incoming", (e) => {
+    const frame = JSON.parse(e.detail.message.data);
+    if (frame.type !== "messages") return;
+    cursor = frame.cursor;
+    let mine = 0, fresh = 0;
+    for (let a = messages.lastElementChild; a && !(Number(a.dataset.seq) < frame.first); a = a.previousElementSibling) {
+      if (!a.matches(".message")) continue;
+      fresh++;
+      const id = a.id.slice(2), own = document.getElementById(`p-${id}`);
+      if (own) { own.remove(); mine++; }
+      if (waiting.has(id)) settle(id);
+    }
+    arrange();
+    if (follow || mine) toBottom();
+    else { unseen += fresh; showJump(); }
+  });
+  addEventListener("htmx:ws:close", (e) => {
+    socket = null;
+    if (e.detail.code === 4401) end("You are signed out", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
+    if (e.detail.code === 4404) end("This room is gone", "To all rooms", "/rooms");
+    if (e.detail.code === 1008 || e.detail.code === 1009) end("Disconnected", "Load the page again", location.pathname);
+    showState();
+  });
+  function end(text, label, href) {
+    ended = text;
+    if (!form) return;
+    const link = document.createElement("a");
+    link.href = href;
+    link.textContent = label;
+    problem.replaceChildren(`${text}. `, link);
+  }
+
+  arrange();
+  toBottom();
+  showState();
+  for (const link of older.querySelectorAll("a.older")) watcher.observe(link);
+})();
