@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
@@ -154,4 +155,10 @@ func (s *Server) address(r *http.Request) string {
 // secure reports whether the browser came by TLS.
 func (s *Server) secure(r *http.Request) bool {
 	return r.TLS != nil || s.TrustProxy && r.Header.Get("X-Forwarded-Proto") == "https"
+}
+
+// Hijack hands over the connection of a WebSocket; gorilla asks for it here.
+func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	r.status = http.StatusSwitchingProtocols
+	return http.NewResponseController(r.ResponseWriter).Hijack()
 }

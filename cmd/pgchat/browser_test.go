@@ -1,0 +1,116 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browser is one person's Chromium, with cookies of its own. A missing Chromium is a failure.
+type browser struct {
+	ctx context.Context
+	t   *testing.T
+}
+
+func openBrowser(t *testing.T) *browser {
+	t.Helper()
+	ctx, closeTab := chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-background-networking", true),
+		chromedp.WindowSize(1280, 800)), chromedp.WithListener(func(event any) {
+		if e, ok := event.(*runtime.EventExceptionThrown); ok {
+			t.Errorf("the page threw: %+v", e.ExceptionDetails)
+		}
+	}))
+	b := &browser{ctx: ctx, t: t}
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx)
+		closeTab()
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start Chromium (apt-get install chromium): %v", err)
+	}
+	return b
+}
+
+func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// until waits until the JavaScript expression is true in the page.
+func (b *browser) until(format string, args ...any) {
+	b.t.Helper()
+	expression := fmt.Sprintf(format, args...)
+	ctx, cancel := context.WithTimeout(b.ctx, 45*time.Second)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool]("!!("+expression+")", chromedp.WithPollingTimeout(0))); err != nil {
+		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.title + "\n" + document.body.innerText`))
+		b.t.Fatalf("%s was not to be (%v); the page is:\n%s", expression, err, text)
+	}
+}
+
+func (b *browser) signUp(address, name string) {
+	b.t.Helper()
+	b.do(
+		chromedp.Navigate(address+"/sign-up"),
+		chromedp.SendKeys(chromedp.CSS("#name"), name),
+		chromedp.SendKeys(chromedp.CSS("#password"), "correct horse battery"),
+		chromedp.Submit(chromedp.CSS("#password")),
+		chromedp.WaitVisible(chromedp.CSS("#room")),
+	)
+	b.until(`document.querySelector("#state.live")`)
+}
+
+// say types the message and presses Enter.
+func (b *browser) say(text string) {
+	b.t.Helper()
+	b.do(chromedp.SendKeys(chromedp.CSS("#body"), text+"\r"))
+}
+
+func (b *browser) sees(text string) {
+	b.t.Helper()
+	b.until(`[...document.querySelectorAll("#messages .body")].some((p) => p.textContent === %q)`, text)
+}
+
+// screenshot keeps a picture in the folder that PGCHAT_SCREENSHOTS names, light and dark, wide and narrow.
+func (b *browser) screenshot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("PGCHAT_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.do(chromedp.EmulateViewport(width, 800), func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+				_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+				})
+				return chromedp.Void{}, err
+			})
+			png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			path := filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
+			if err := os.WriteFile(path, png, 0o600); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+	b.do(chromedp.EmulateViewport(1280, 800))
+}

@@ -1,0 +1,152 @@
+package main_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Run(m) }
+
+// build makes the binary that a user would have.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "pgchat")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// instance is a running `pgchat serve`.
+type instance struct {
+	cmd     *exec.Cmd
+	address string // http://host:port
+	host    string
+	ended   chan struct{}
+}
+
+func serve(t *testing.T, bin, url, listen string, args ...string) *instance {
+	t.Helper()
+	i := &instance{ended: make(chan struct{})}
+	i.cmd = exec.Command(bin, append([]string{"serve", "--listen", listen, "--drain", "100ms", "--log-level", "warn"}, args...)...) //nolint:gosec,noctx // the binary under test; ended below
+	i.cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
+	i.cmd.Stderr = os.Stderr
+	out, err := i.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := i.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		t.Fatalf("pgchat serve printed %q: %v", line, err)
+	}
+	i.address = strings.TrimSpace(strings.TrimPrefix(line, "pgchat serves "))
+	i.host = strings.TrimPrefix(i.address, "http://")
+	go func() {
+		defer close(i.ended)
+		_ = i.cmd.Wait()
+	}()
+	t.Cleanup(func() { i.signal(syscall.SIGTERM) })
+	return i
+}
+
+// signal sends it and waits for the process to end.
+func (i *instance) signal(s syscall.Signal) {
+	_ = i.cmd.Process.Signal(s)
+	<-i.ended
+}
+
+func pool(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	p, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func TestTwoPeopleOnTwoInstances(t *testing.T) {
+	bin, url := build(t), pgtest.URL(t)
+	db := pool(t, url)
+	short := []string{"--lease", "2s", "--heartbeat", "500ms"}
+	one, two := serve(t, bin, url, "127.0.0.1:0", short...), serve(t, bin, url, "127.0.0.1:0", short...)
+	ada, bob := openBrowser(t), openBrowser(t)
+	ada.signUp(one.address, "ada")
+	bob.signUp(two.address, "bob")
+
+	// Presence crosses instances.
+	for _, b := range []*browser{ada, bob} {
+		b.until(`document.querySelector("#online").textContent === "2" && document.querySelectorAll("#people li").length === 2`)
+	}
+
+	// So do messages, typed by people and written by SQL.
+	ada.say("Hello from the first instance")
+	bob.sees("Hello from the first instance")
+	bob.say("And from the second: https://www.postgresql.org/docs/ is worth a look")
+	ada.sees("And from the second: https://www.postgresql.org/docs/ is worth a look")
+	ada.until(`document.querySelector('#messages .body a[href="https://www.postgresql.org/docs/"]')`)
+	if _, err := db.Exec(t.Context(), `select chat.post('general', 'ada', 'posted with chat.post')`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(t.Context(), `insert into chat.messages (room_id, author_id, body)
+		select r.id, u.id, 'a plain INSERT' from chat.rooms r, chat.users u where r.slug = 'general' and u.name = 'bob'`); err != nil {
+		t.Fatal(err)
+	}
+	const script = `<script>document.title = "broken"</script>`
+	if _, err := db.Exec(t.Context(), `select chat.post('general', 'ada', $1)`, script); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []*browser{ada, bob} {
+		b.sees("posted with chat.post")
+		b.sees("a plain INSERT")
+		b.sees(script)
+		b.until(`document.title === "#general · pgchat" && document.querySelectorAll("#pending .message").length === 0`)
+	}
+	ada.screenshot("room")
+
+	// A killed instance: its people go with its lease, the other serves on.
+	one.signal(syscall.SIGKILL)
+	bob.until(`document.querySelector("#online").textContent === "1"`)
+	ada.until(`document.querySelector("#state:not(.live)")`)
+	bob.say("while you were away")
+	bob.sees("while you were away")
+	ada.say("typed while offline")
+	ada.until(`document.querySelector("#pending .message.pending")`)
+
+	// Started again, its browsers catch up, and what they typed meanwhile arrives once.
+	serve(t, bin, url, one.host, short...)
+	ada.until(`document.querySelector("#state.live")`)
+	ada.sees("while you were away")
+	bob.sees("typed while offline")
+	ada.sees("typed while offline")
+	for _, b := range []*browser{ada, bob} {
+		b.until(`document.querySelector("#online").textContent === "2"`)
+		seqs, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]int](`[...document.querySelectorAll("#messages .message")].map((a) => Number(a.dataset.seq))`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, seq := range seqs {
+			if seq != i+1 {
+				t.Errorf("the page shows messages %v, want each once, in order", seqs)
+				break
+			}
+		}
+		if len(seqs) != 7 {
+			t.Errorf("the page shows %d messages, want 7", len(seqs))
+		}
+	}
+}
