@@ -231,6 +231,8 @@
     body.addEventListener("keydown", (e) => {
       if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); form.requestSubmit(); }
     });
+    // Keyboards that send the character by itself would leave a line break behind.
+    body.addEventListener("keypress", (e) => { if (e.key === "Enter" && !e.shiftKey) e.preventDefault(); });
     form.addEventListener("submit", (e) => {
       if (ended) return; // as a plain form
       e.preventDefault();
