@@ -193,7 +193,7 @@ func TestALostListenerLosesNothing(t *testing.T) {
 	for i := range total {
 		if i%50 == 25 {
 			if _, err := w.pool.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
-				where datname = current_database() and pid <> pg_backend_pid() and query ~ '^(UN)?LISTEN'`); err != nil {
+				where datname = current_database() and pid <> pg_backend_pid() and application_name = 'pgchat listener'`); err != nil {
 				t.Fatal(err)
 			}
 		}

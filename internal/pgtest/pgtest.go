@@ -29,13 +29,17 @@ func Run(m *testing.M) {
 
 var cluster *postgres.Cluster
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
+func binaries() (string, error) {
 	var bins []string
 	if dir := os.Getenv("PGCHAT_TEST_PGBIN"); dir != "" {
 		bins = append(bins, dir)
 	}
-	bin, err := postgres.FindBinaries(append(bins, postgres.NPMBinaries()...)...)
+	return postgres.FindBinaries(append(bins, postgres.NPMBinaries()...)...)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	bin, err := binaries()
 	if err != nil {
 		return 1, err
 	}
@@ -103,4 +107,33 @@ func Pool(t testing.TB) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// Cluster starts a PostgreSQL for this test alone, which it may restart or kill, and returns it with the connection
+// string of a migrated database.
+func Cluster(t testing.TB) (own *postgres.Cluster, url string) {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "pgchat-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	own, err = postgres.StartCluster(t.Context(), bin, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	url = own.URL("postgres")
+	if _, err := postgres.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return own, url
 }

@@ -44,7 +44,7 @@ func cutListeners(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	var n int
 	if err := pool.QueryRow(t.Context(), `select count(pg_terminate_backend(pid)) from pg_stat_activity
-		where datname = current_database() and pid <> pg_backend_pid() and query ~ '^(UN)?LISTEN'`).Scan(&n); err != nil || n == 0 {
+		where datname = current_database() and pid <> pg_backend_pid() and application_name = 'pgchat listener'`).Scan(&n); err != nil || n == 0 {
 		t.Fatalf("cut %d listeners: %v", n, err)
 	}
 }

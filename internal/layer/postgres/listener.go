@@ -12,6 +12,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// ListenerName is the application_name of listeners in pg_stat_activity.
+const ListenerName = "pgchat listener"
+
 const (
 	quietFor     = 20 * time.Second // without a notification for so long, the connection is tried
 	answerWithin = 5 * time.Second  // for the server to answer a LISTEN, or an echo to come back
@@ -52,7 +55,12 @@ func (l *Layer) listen(ctx context.Context) {
 func (l *Layer) session(ctx context.Context, listening func()) error {
 	connecting, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	conn, err := pgx.Connect(connecting, l.listenURL)
+	cfg, err := pgx.ParseConfig(l.listenURL)
+	if err != nil {
+		return fmt.Errorf("read the listener's database URL: %w", err)
+	}
+	cfg.RuntimeParams["application_name"] = ListenerName
+	conn, err := pgx.ConnectConfig(connecting, cfg)
 	if err != nil {
 		return fmt.Errorf("connect the listener: %w", err)
 	}
