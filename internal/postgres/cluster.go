@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Cluster is a private PostgreSQL server: its data, its socket and its processes. It listens on a Unix socket only.
@@ -47,9 +50,25 @@ func newCluster(bin, dir string) (*Cluster, error) {
 	return c, nil
 }
 
-// running reports whether the cluster's server runs, whoever started it.
-func (c *Cluster) running(ctx context.Context) bool {
-	return c.run(ctx, "pg_ctl", "status", "-D", c.data) == nil
+// join waits for a server that runs on the data, whoever started it, and reports false where none does. One that was
+// just killed looks for a moment as if it ran, and one that recovers does not answer yet.
+func (c *Cluster) join(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		if c.run(ctx, "pg_ctl", "status", "-D", c.data) != nil {
+			return false, ctx.Err()
+		}
+		conn, err := pgx.Connect(ctx, c.URL("postgres"))
+		if err == nil {
+			return true, conn.Close(ctx)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return false, fmt.Errorf("a PostgreSQL runs on %s and does not answer: %w", c.data, err)
+		}
+	}
 }
 
 func (c *Cluster) start(ctx context.Context, settings ...string) error {
@@ -133,6 +152,11 @@ func (c *Cluster) Restart(ctx context.Context) error {
 func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, name), args...) //nolint:gosec // programs of the found PostgreSQL
 	cmd.Dir = c.socket
+	if c.reach {
+		// The capability is in force from the first program on, which therefore must be one that everybody reaches.
+		cmd = exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", `exec "$@"`, "sh", filepath.Join(c.bin, name)}, args...)...) //nolint:gosec // as above
+		cmd.Dir = "/"
+	}
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	cmd.SysProcAttr = c.attributes()
 	// A file and not a pipe: the server that pg_ctl leaves behind inherits it, and a pipe would never end.
@@ -190,4 +214,21 @@ func reachable(path string) bool {
 			return true
 		}
 	}
+}
+
+// Kill ends the server at once, as a crash would; tests use it. The next start recovers.
+func (c *Cluster) Kill() error {
+	text, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
+	if err != nil {
+		return fmt.Errorf("read the server's process id: %w", err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		return fmt.Errorf("read the server's process id: %w", err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill the server: %w", err)
+	}
+	return nil
 }

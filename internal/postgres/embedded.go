@@ -56,7 +56,11 @@ func startLocked(ctx context.Context, bin, dir string, lock *os.File) (*Embedded
 	if err != nil {
 		return nil, err
 	}
-	if !cluster.running(ctx) {
+	joined, err := cluster.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !joined {
 		if err := cluster.start(ctx); err != nil {
 			return nil, err
 		}

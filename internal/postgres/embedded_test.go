@@ -1,0 +1,236 @@
+package postgres_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgchat/pgchat/internal/postgres"
+)
+
+// folder is a data folder with a space in its path, short enough for a socket.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "pg chat ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "data folder")
+}
+
+func start(t *testing.T, dir string) *postgres.Embedded {
+	t.Helper()
+	e, err := postgres.StartEmbedded(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func stop(t *testing.T, e *postgres.Embedded) {
+	t.Helper()
+	if err := e.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// started is when the server was started, as it says; the error tells that none answers.
+func started(t *testing.T, e *postgres.Embedded) (string, error) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), e.URL("postgres"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	var at string
+	return at, conn.QueryRow(t.Context(), `select pg_postmaster_start_time()::text`).Scan(&at)
+}
+
+func TestServersOnOneFolderShareItsPostgreSQLAndTheLastStopsIt(t *testing.T) {
+	dir := folder(t)
+	servers := make([]*postgres.Embedded, 4)
+	var wg sync.WaitGroup
+	for i := range servers {
+		wg.Go(func() {
+			var err error
+			if servers[i], err = postgres.StartEmbedded(t.Context(), dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	first, err := started(t, servers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range servers[:3] {
+		stop(t, e)
+	}
+	if at, err := started(t, servers[3]); err != nil || at != first {
+		t.Errorf("with one server left PostgreSQL started at %s, error %v; want it running since %s", at, err, first)
+	}
+	stop(t, servers[3])
+	if _, err := started(t, servers[3]); err == nil {
+		t.Error("PostgreSQL runs after the last server has left")
+	}
+}
+
+func TestAKilledServersPostgreSQLIsTakenOver(t *testing.T) {
+	dir := folder(t)
+	killed := start(t, dir)
+	at, err := started(t, killed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed.Abandon() // what the end of its process does
+	next := start(t, dir)
+	if again, err := started(t, next); err != nil || again != at {
+		t.Errorf("PostgreSQL started at %s, error %v; want it taken over, since %s", again, err, at)
+	}
+	stop(t, next)
+	if _, err := started(t, next); err == nil {
+		t.Error("PostgreSQL that was taken over was not stopped")
+	}
+}
+
+func TestAKilledPostgreSQLRecovers(t *testing.T) {
+	dir := folder(t)
+	e := start(t, dir)
+	if applied, err := postgres.Migrate(t.Context(), e.URL("postgres")); err != nil || len(applied) == 0 {
+		t.Fatalf("applied %v, error %v", applied, err)
+	}
+	if err := e.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	e.Abandon()
+	e = start(t, dir)
+	defer stop(t, e)
+	if applied, err := postgres.Migrate(t.Context(), e.URL("postgres")); err != nil || len(applied) != 0 {
+		t.Errorf("after recovery migrations %v were applied again, error %v", applied, err)
+	}
+}
+
+func TestAnInterruptedInitdbIsDoneAnew(t *testing.T) {
+	dir := folder(t)
+	if err := os.MkdirAll(filepath.Join(dir, "data.new", "base"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stop(t, start(t, dir))
+}
+
+func TestDataOfAnotherMajorVersionIsRefusedWithBothNamed(t *testing.T) {
+	dir := folder(t)
+	stop(t, start(t, dir))
+	if err := os.WriteFile(filepath.Join(dir, "data", "PG_VERSION"), []byte("9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := postgres.StartEmbedded(t.Context(), dir)
+	if err == nil || !strings.Contains(err.Error(), "made by PostgreSQL 9") || !strings.Contains(err.Error(), "--postgres-bin") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestATooLongPathIsRefusedWithWhatToDo(t *testing.T) {
+	_, err := postgres.StartEmbedded(t.Context(), filepath.Join(t.TempDir(), strings.Repeat("x", 100)))
+	if err == nil || !strings.Contains(err.Error(), "--data-dir") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestManyWhoMigrateAtOnceMigrateOnce(t *testing.T) {
+	e := start(t, folder(t))
+	defer stop(t, e)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	total := 0
+	for range 4 {
+		wg.Go(func() {
+			applied, err := postgres.Migrate(t.Context(), e.URL("postgres"))
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total += len(applied)
+		})
+	}
+	wg.Wait()
+	all, err := postgres.Migrations(t.Context(), e.URL("postgres"))
+	if err != nil || total != len(all) {
+		t.Errorf("%d migrations were applied, there are %d, error %v", total, len(all), err)
+	}
+	for range all {
+		if _, err := postgres.MigrateDown(t.Context(), e.URL("postgres")); err != nil {
+			t.Error(err)
+		}
+	}
+	if applied, err := postgres.Migrate(t.Context(), e.URL("postgres")); err != nil || len(applied) != len(all) {
+		t.Errorf("after going down and up again: %v, error %v", applied, err)
+	}
+	if conn, err := pgx.Connect(t.Context(), e.URL("postgres")); err != nil {
+		t.Error(err)
+	} else {
+		_, _ = conn.Exec(t.Context(), `insert into pgchat_schema_version (version_id, is_applied) values (99999, true)`)
+		_ = conn.Close(t.Context())
+	}
+	if _, err := postgres.Migrate(t.Context(), e.URL("postgres")); err == nil || !strings.Contains(err.Error(), "newer pgchat") {
+		t.Errorf("a schema from the future: got %v", err)
+	}
+}
+
+func TestConnectingSaysWhatIsWrong(t *testing.T) {
+	e := start(t, folder(t))
+	defer stop(t, e)
+	conn, err := pgx.Connect(t.Context(), e.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(t.Context(), `create role weak login`); err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{
+		"postgres://nobody@127.0.0.1:1/x?connect_timeout=2": "no PostgreSQL answers",
+		"http://x":  "cannot be read",
+		e.URL("no"): `there is no database "no"`,
+		strings.Replace(e.URL("postgres"), "user=pgchat", "user=nobody-known", 1): "refuses user",
+		strings.Replace(e.URL("postgres"), "user=pgchat", "user=weak", 1):         "GRANT CREATE",
+	} {
+		pool, err := postgres.Connect(t.Context(), url)
+		if err == nil {
+			pool.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", url, err, want)
+		}
+	}
+}
+
+func TestRootsPrivateFoldersAreReached(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("not root: its own folders are reached as they are")
+	}
+	dir, err := os.MkdirTemp("/tmp", "closed-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // closed to others, as /root is
+		t.Fatal(err)
+	}
+	e := start(t, filepath.Join(dir, "data"))
+	_, err = started(t, e)
+	stop(t, e)
+	if err != nil {
+		t.Error(err)
+	}
+}
