@@ -20,7 +20,7 @@ import (
 type Cluster struct {
 	bin, data, socket string
 	credential        *syscall.Credential // nil: as whoever runs pgchat
-	reach             bool                // that user may not pass a folder above the data or the programs
+	reach             bool                // that user may not pass a folder above the data
 }
 
 // StartCluster starts PostgreSQL from the programs in bin on the data in dir, which it makes where it is missing. After a
@@ -194,7 +194,12 @@ func (c *Cluster) giveUpRoot(dir string) error {
 		return fmt.Errorf("group id of %s: %w", u.Username, err)
 	}
 	c.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	c.reach = !reachable(dir) || !reachable(c.bin)
+	c.reach = !reachable(dir)
+	if !reachable(c.bin) {
+		if c.bin, err = publish(c.bin); err != nil {
+			return err
+		}
+	}
 	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 		return fmt.Errorf("give the data folder to %s: %w", u.Username, err)
 	}
