@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,14 +139,17 @@ func Run(t *testing.T, start func(t *testing.T) (a, b layer.Layer)) {
 		in := NewInbox()
 		must(t, a.GroupAdd(t.Context(), "g", a.Open(in)))
 		const senders, each = 8, 50
+		// The last payload may arrive before its sender's call has returned, which the test's end would cancel.
+		var sending sync.WaitGroup
+		defer sending.Wait()
 		for s := range senders {
-			go func() {
+			sending.Go(func() {
 				for i := range each {
 					if err := b.GroupSend(t.Context(), "g", fmt.Sprintf("%d %d", s, i)); err != nil {
 						t.Error(err)
 					}
 				}
-			}()
+			})
 		}
 		next := make([]int, senders)
 		for range senders * each {
