@@ -35,10 +35,8 @@ run: build db/embedded/node_modules/.stamp ## start pgchat with a PostgreSQL of 
 tidy: ## fail where go.mod and go.sum are not tidy
 	go mod tidy -diff
 
-lint: ## vet, format and static analysis
-	go vet ./...
-	@out=$$(go tool gofumpt -l .); test -z "$$out" || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
-	go tool staticcheck ./...
+lint: ## format, static analysis (.golangci.yml), and whether generated code is up to date
+	$(TOOL) golangci-lint run ./...
 	$(TOOL) sqlc diff
 
 unit: ## unit and integration tests against a real PostgreSQL, with the race detector
@@ -51,4 +49,4 @@ generate: ## make the code of internal/store from queries/
 	$(TOOL) sqlc generate
 
 fmt: ## format the code
-	go tool gofumpt -w .
+	$(TOOL) golangci-lint fmt

@@ -17,3 +17,7 @@ DELETE FROM chat.sessions WHERE user_id = $1;
 
 -- name: SweepSessions :execrows
 DELETE FROM chat.sessions WHERE expires_at <= now();
+
+-- name: StandingSessions :many
+-- Those of the sessions that have not ended.
+SELECT token_hash FROM chat.sessions WHERE token_hash = ANY (sqlc.arg(token_hashes)::bytea[]) AND expires_at > now();

@@ -47,7 +47,7 @@ func newMember(t *testing.T, address, name string, posts, total int) *member {
 	for range posts {
 		m.posts = append(m.posts, uuid.NewString())
 	}
-	resp, err := m.client.PostForm(address+"/sign-up", url.Values{"name": {name}, "password": {"correct horse battery"}}) //nolint:noctx // the test's deadline ends it
+	resp, err := m.client.PostForm(address+"/sign-up", url.Values{"name": {name}, "password": {"correct horse battery"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ type instance struct {
 func serve(t *testing.T, bin, url, listen string, args ...string) *instance {
 	t.Helper()
 	i := &instance{ended: make(chan struct{})}
-	i.cmd = exec.Command(bin, append([]string{"serve", "--listen", listen, "--drain", "100ms", "--log-level", "warn"}, args...)...) //nolint:gosec,noctx // the binary under test; ended below
+	i.cmd = exec.Command(bin, append([]string{"serve", "--listen", listen, "--drain", "100ms", "--log-level", "warn"}, args...)...)
 	i.cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
 	i.cmd.Stderr = os.Stderr
 	out, err := i.cmd.StdoutPipe()

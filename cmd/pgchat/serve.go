@@ -87,23 +87,24 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}()
 	defer func() { stopSweep(); <-swept }()
 
+	sockets := consumer.NewPages(consumer.PagesConfig{
+		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
+		Sessions: sessions,
+		RenderPeople: func(people []presence.Person) []byte {
+			shown := make([]page.Person, len(people))
+			for i, p := range people {
+				shown[i] = page.Person(p)
+			}
+			return pages.People(shown)
+		},
+	})
+	if err := sockets.Start(ctx); err != nil {
+		return err
+	}
+	defer stopping(&err, c.Drain, sockets.Stop)
 	srv := server.New(server.Config{
 		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Rooms: chat.NewRooms(pool), Messages: messages,
-		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log,
-		Sockets: consumer.NewPages(consumer.PagesConfig{
-			Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
-			SignedIn: func(ctx context.Context, token string) error {
-				_, err := sessions.User(ctx, token)
-				return err
-			},
-			RenderPeople: func(people []presence.Person) []byte {
-				shown := make([]page.Person, len(people))
-				for i, p := range people {
-					shown[i] = page.Person(p)
-				}
-				return pages.People(shown)
-			},
-		}),
+		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,
 			"listener": func(context.Context) error { return carrier.Ready() },
@@ -116,7 +117,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	log.Info("stopping", "connections are closed within", c.Drain)
+	log.Info("stopping", "connections are closed within", c.Drain.String())
 	defer stopping(&err, c.Drain, func(ctx context.Context) error { return srv.Stop(ctx, c.Drain) })
 	return nil
 }

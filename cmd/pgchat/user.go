@@ -102,9 +102,9 @@ func withPeople(ctx context.Context, cfg config.Database, do func(*chat.People) 
 // password asks for it on a terminal, without showing it, or takes the first line of standard input. It is never an
 // argument: those are seen by everybody on the machine.
 func (p *program) password() (string, error) {
-	if file, ok := p.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) { //nolint:gosec // a descriptor
+	if file, ok := p.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		_, _ = fmt.Fprint(p.err, "Password: ")
-		text, err := term.ReadPassword(int(file.Fd())) //nolint:gosec // a descriptor
+		text, err := term.ReadPassword(int(file.Fd()))
 		_, _ = fmt.Fprintln(p.err)
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,23 +49,24 @@ func (s *Sessions) Start(ctx context.Context, userID uuid.UUID, userAgent string
 	return token, expires, nil
 }
 
-// User returns whose session the token proves, and extends it now and then. The error is an [Error] of code
-// Unauthenticated where there is none or it has expired.
-func (s *Sessions) User(ctx context.Context, token string) (User, error) {
+// User returns whose session the token proves. Now and then it extends the session: then extended is its new end, else
+// zero. The error is an [Error] of code Unauthenticated where there is none or it has expired.
+func (s *Sessions) User(ctx context.Context, token string) (user User, extended time.Time, err error) {
 	row, err := s.queries.SessionUser(ctx, tokenHash(token))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return User{}, Errorf(Unauthenticated, "You are not signed in.")
+		return User{}, time.Time{}, Errorf(Unauthenticated, "You are not signed in.")
 	}
 	if err != nil {
-		return User{}, fmt.Errorf("look up a session: %w", err)
+		return User{}, time.Time{}, fmt.Errorf("look up a session: %w", err)
 	}
 	if time.Until(row.ExpiresAt) < SessionLife-renewAfter {
-		err := s.queries.ExtendSession(ctx, store.ExtendSessionParams{TokenHash: tokenHash(token), ExpiresAt: time.Now().Add(SessionLife)})
+		extended = time.Now().Add(SessionLife)
+		err := s.queries.ExtendSession(ctx, store.ExtendSessionParams{TokenHash: tokenHash(token), ExpiresAt: extended})
 		if err != nil {
-			return User{}, fmt.Errorf("extend a session: %w", err)
+			return User{}, time.Time{}, fmt.Errorf("extend a session: %w", err)
 		}
 	}
-	return User{ID: row.ID, Name: row.Name, Role: row.Role, CreatedAt: row.CreatedAt}, nil
+	return User{ID: row.ID, Name: row.Name, Role: row.Role, CreatedAt: row.CreatedAt}, extended, nil
 }
 
 // End ends the session; one that is not there is no error.
@@ -72,6 +75,24 @@ func (s *Sessions) End(ctx context.Context, token string) error {
 		return fmt.Errorf("end a session: %w", err)
 	}
 	return nil
+}
+
+// Ended returns those of the tokens that prove no session any more.
+func (s *Sessions) Ended(ctx context.Context, tokens []string) ([]string, error) {
+	byHash := make(map[string]string, len(tokens))
+	hashes := make([][]byte, len(tokens))
+	for i, token := range tokens {
+		hashes[i] = tokenHash(token)
+		byHash[string(hashes[i])] = token
+	}
+	standing, err := s.queries.StandingSessions(ctx, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("check %d sessions: %w", len(tokens), err)
+	}
+	for _, hash := range standing {
+		delete(byHash, string(hash))
+	}
+	return slices.Collect(maps.Values(byHash)), nil
 }
 
 // Sweep removes expired sessions and returns how many there were.

@@ -161,7 +161,7 @@ func (w *Writer) write(ctx context.Context, batch []pending) {
 	switch {
 	case err == nil && len(rows) == len(batch):
 		for i, r := range rows {
-			batch[i].answer(r.Seq, outcomeError(r.Outcome, batch[i].Post))
+			batch[i].answer(r.Seq, outcomeError(r.Outcome, batch[i].Post)) //nolint:gosec // of one length, as the case says
 		}
 	case err == nil:
 		for _, p := range batch {

@@ -20,7 +20,6 @@ const (
 	writeWithin   = 10 * time.Second // for a frame to leave
 	pingEvery     = 25 * time.Second
 	silentFor     = 65 * time.Second // without a frame or a pong for so long, the client is gone
-	checkEvery    = time.Minute      // whether the session still stands
 	postsASecond  = 10
 	postsAtOnce   = 30
 	readAgainLast = 2 * time.Second
@@ -182,9 +181,8 @@ func (c *pageConn) end(f closeFrame) {
 // writeLoop is the writer: it ends with the connection closed.
 func (c *pageConn) writeLoop(ctx context.Context, sub *feed.Subscription) {
 	defer func() { _ = c.ws.Close() }()
-	ping, check := time.NewTicker(pingEvery), time.NewTicker(checkEvery)
+	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
-	defer check.Stop()
 	state := writerState{}
 	for {
 		ok := true
@@ -200,8 +198,6 @@ func (c *pageConn) writeLoop(ctx context.Context, sub *feed.Subscription) {
 			ok = c.update(ctx, sub, &state)
 		case <-ping.C:
 			ok = c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWithin)) == nil
-		case <-check.C:
-			ok = c.stillSignedIn(ctx)
 		}
 		if !ok {
 			return
@@ -266,17 +262,6 @@ func (c *pageConn) pause(ctx context.Context, s *writerState) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-func (c *pageConn) stillSignedIn(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, writeWithin)
-	defer cancel()
-	var e *chat.Error
-	if err := c.pages.cfg.SignedIn(ctx, c.token); errors.As(err, &e) && e.Code == chat.Unauthenticated {
-		c.writeClose(closeFrame{CloseSignedOut, "signed out"})
-		return false
-	}
-	return true
 }
 
 // write sends a frame; it reports false when the connection has ended or does not take it in time.

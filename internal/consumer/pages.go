@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/feed"
+	"github.com/pgchat/pgchat/internal/layer"
 	"github.com/pgchat/pgchat/internal/presence"
 )
 
@@ -24,19 +25,26 @@ type Pages struct {
 	upgrader websocket.Upgrader
 	people   singleflight.Group
 
+	channel   string // in the group of all instances
+	stop      context.CancelFunc
+	checked   chan struct{} // closed when checkSessions has ended
+	checkSoon chan struct{}
+
 	mu       sync.Mutex
 	conns    map[*pageConn]struct{}
+	check    map[uuid.UUID]bool // users whose sessions are to be looked at
+	checkAll bool
 	draining bool
 	empty    *sync.Cond // conns has become empty
 }
 
 // PagesConfig is what the room page's consumers stand on.
 type PagesConfig struct {
+	Layer    layer.Layer
 	Feed     *feed.Feed
 	Presence *presence.Presence
 	Writer   *chat.Writer
-	// SignedIn returns a chat.Error of code Unauthenticated once the session with this token has ended.
-	SignedIn func(ctx context.Context, token string) error
+	Sessions *chat.Sessions
 	// RenderMessages and RenderPeople make the HTML that is swapped in.
 	RenderMessages func([]chat.Message) []byte
 	RenderPeople   func([]presence.Person) []byte
@@ -46,7 +54,8 @@ type PagesConfig struct {
 // NewPages makes the consumers of the room page.
 func NewPages(cfg PagesConfig) *Pages {
 	p := &Pages{
-		cfg: cfg, conns: map[*pageConn]struct{}{},
+		cfg: cfg, conns: map[*pageConn]struct{}{}, check: map[uuid.UUID]bool{},
+		checked: make(chan struct{}), checkSoon: make(chan struct{}, 1),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: &sync.Pool{},
 			HandshakeTimeout: 10 * time.Second,
@@ -58,8 +67,29 @@ func NewPages(cfg PagesConfig) *Pages {
 	return p
 }
 
+// Start begins to look after sessions that end. The layer was started before.
+func (p *Pages) Start(ctx context.Context) error {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.stop = stop
+	p.channel = p.cfg.Layer.Open(p)
+	go p.checkSessions(run)
+	return p.cfg.Layer.GroupAdd(ctx, Activity, p.channel)
+}
+
+// Stop ends what Start began; Drain ends the connections.
+func (p *Pages) Stop(context.Context) error {
+	if p.stop == nil {
+		return nil
+	}
+	p.cfg.Layer.Close(p.channel)
+	p.stop()
+	<-p.checked
+	return nil
+}
+
 // Serve upgrades the request and serves the connection until it ends. Whether the user may see the room was settled
-// before. token is looked at again from time to time: a session that has ended closes the connection.
+// before. A session that ends closes the connection: at once when it is deleted, within
+// a minute when it expires.
 func (p *Pages) Serve(w http.ResponseWriter, r *http.Request, user chat.User, token string, room chat.Room) {
 	ws, err := p.upgrader.Upgrade(w, r, nil)
 	if err != nil {

@@ -132,6 +132,7 @@ type payload struct {
 		CreatedAt time.Time `json:"created_at"`
 	} `json:"messages"`
 	Presence bool `json:"presence"`
+	Gone     bool `json:"gone"` // the room was deleted
 }
 
 // Receive implements [layer.Receiver].
@@ -152,6 +153,9 @@ func (f *Feed) Receive(name, text string) {
 		f.log.Warn("a notification cannot be read; the table is asked", "room", roomID, "error", err)
 		f.recheck(r)
 		return
+	}
+	if p.Gone {
+		f.recheck(r)
 	}
 	if p.Presence {
 		r.presenceChanged()

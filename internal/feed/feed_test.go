@@ -35,11 +35,11 @@ func start(t *testing.T) *world {
 	log := slog.New(slog.DiscardHandler)
 	w := &world{pool: pool, layer: postgres.New(pool, pool.Config().ConnString(), uuid.New(), log)}
 	w.Feed = feed.New(w.layer, chat.NewMessages(pool), log)
-	if err := errors.Join(w.Feed.Start(t.Context()), w.layer.Start(t.Context())); err != nil {
+	if err := errors.Join(w.Start(t.Context()), w.layer.Start(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = w.Feed.Stop(context.Background())
+		_ = w.Stop(context.Background())
 		_ = w.layer.Stop(context.Background())
 	})
 	if err := pool.QueryRow(t.Context(), `insert into chat.users (name) values ('ada') returning id`).Scan(&w.ada); err != nil {
@@ -161,7 +161,7 @@ func TestMessagesBetweenSubscribingAndReadingAreDeliveredOnce(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if err := take(t.Context(), s, 0, rand.Int64N(total)); err != nil { //nolint:gosec // any
+				if err := take(t.Context(), s, 0, rand.Int64N(total)); err != nil {
 					t.Error(err)
 				}
 				s.Close()

@@ -79,6 +79,8 @@ type Failure struct {
 	Base
 	Status                    int
 	Title, Message, RequestID string
+	Draft                     string // a message that was typed and could not be sent
+	SignIn                    string // where to go after signing in, for who is not signed in
 }
 
 // Pages renders. It is safe for use by many goroutines.

@@ -5,6 +5,7 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"testing"
@@ -12,14 +13,19 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
 
 	"github.com/pgchat/pgchat/internal/postgres"
 )
 
 // Run starts a cluster, runs the tests and removes it; TestMain calls it. PGCHAT_TEST_PGBIN chooses the folder of the
-// PostgreSQL programs. A missing PostgreSQL is a failure, never a skip.
+// PostgreSQL programs. A missing PostgreSQL is a failure, never a skip, and so is a goroutine that outlives the tests.
 func Run(m *testing.M) {
 	code, err := run(m)
+	if err == nil && code == 0 {
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		err = goleak.Find()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
 		code = 1

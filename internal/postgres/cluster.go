@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -18,9 +20,11 @@ import (
 
 // Cluster is a private PostgreSQL server: its data, its socket and its processes. It listens on a Unix socket only.
 type Cluster struct {
-	bin, data, socket string
-	credential        *syscall.Credential // nil: as whoever runs pgchat
-	reach             bool                // that user may not pass a folder above the data
+	bin, dir   string
+	data       string              // in dir
+	socket     string              // the folder of its socket: dir, or a short one where dir's path is too long
+	credential *syscall.Credential // nil: as whoever runs pgchat
+	reach      bool                // that user may not pass a folder above the data
 }
 
 // StartCluster starts PostgreSQL from the programs in bin on the data in dir, which it makes where it is missing. After a
@@ -35,10 +39,7 @@ func StartCluster(ctx context.Context, bin, dir string, settings ...string) (*Cl
 }
 
 func newCluster(bin, dir string) (*Cluster, error) {
-	c := &Cluster{bin: bin, data: filepath.Join(dir, "data"), socket: dir}
-	if len(c.socket)+len("/.s.PGSQL.5432") > 107 {
-		return nil, fmt.Errorf("the data folder's path %q is too long for a Unix socket: choose one of at most 90 bytes with --data-dir", dir)
-	}
+	c := &Cluster{bin: bin, dir: dir, data: filepath.Join(dir, "data"), socket: dir}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
@@ -47,7 +48,41 @@ func newCluster(bin, dir string) (*Cluster, error) {
 			return nil, err
 		}
 	}
+	if len(dir)+len("/.s.PGSQL.5432") > maxSocketPath {
+		if err := c.shortSocket(); err != nil {
+			return nil, err
+		}
+	}
 	return c, nil
+}
+
+// maxSocketPath is the most bytes that the address of a Unix socket may have on Linux, without the NUL at its end.
+const maxSocketPath = 107
+
+// shortSocket puts the socket into a private folder with a short path, the same one at every start on the same data.
+func (c *Cluster) shortSocket() error {
+	sum := sha256.Sum256([]byte(c.dir))
+	c.socket = filepath.Join(os.TempDir(), "pgchat-"+hex.EncodeToString(sum[:6]))
+	if err := os.Mkdir(c.socket, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make the socket's folder: %w", err)
+	}
+	owner := os.Geteuid()
+	if c.credential != nil {
+		owner = int(c.credential.Uid)
+		if err := os.Lchown(c.socket, owner, int(c.credential.Gid)); err != nil {
+			return fmt.Errorf("give the socket's folder away: %w", err)
+		}
+	}
+	// Who made the folder first, with other rights, could read along.
+	info, err := os.Lstat(c.socket)
+	if err != nil {
+		return fmt.Errorf("look at the socket's folder: %w", err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || info.Mode().Perm() != 0o700 || !ok || int(stat.Uid) != owner {
+		return fmt.Errorf("the path %q is too long for a Unix socket, and %s is not a private folder of ours: remove that, or "+
+			"choose a --data-dir of at most %d bytes", c.dir, c.socket, maxSocketPath-len("/.s.PGSQL.5432"))
+	}
+	return nil
 }
 
 // join waits for a server that runs on the data, whoever started it, and reports false where none does. One that was
@@ -82,7 +117,7 @@ func (c *Cluster) start(ctx context.Context, settings ...string) error {
 	for _, s := range settings {
 		options = append(options, "-c "+quote(s))
 	}
-	return c.run(ctx, "pg_ctl", "start", "-w", "-t", "60", "-D", c.data, "-l", filepath.Join(c.socket, "postgres.log"),
+	return c.run(ctx, "pg_ctl", "start", "-w", "-t", "60", "-D", c.data, "-l", filepath.Join(c.dir, "postgres.log"),
 		"-o", strings.Join(options, " "))
 }
 
@@ -141,17 +176,21 @@ func (c *Cluster) URL(database string) string {
 
 // Stop ends the server: sessions are cut, data is flushed ("fast" shutdown).
 func (c *Cluster) Stop(ctx context.Context) error {
-	return c.run(ctx, "pg_ctl", "stop", "-w", "-m", "fast", "-D", c.data)
+	err := c.run(ctx, "pg_ctl", "stop", "-w", "-m", "fast", "-D", c.data)
+	if err == nil && c.socket != c.dir {
+		_ = os.Remove(c.socket)
+	}
+	return err
 }
 
 // Restart stops the server and starts it again as it was.
 func (c *Cluster) Restart(ctx context.Context) error {
-	return c.run(ctx, "pg_ctl", "restart", "-w", "-m", "fast", "-D", c.data, "-l", filepath.Join(c.socket, "postgres.log"))
+	return c.run(ctx, "pg_ctl", "restart", "-w", "-m", "fast", "-D", c.data, "-l", filepath.Join(c.dir, "postgres.log"))
 }
 
 func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, name), args...) //nolint:gosec // programs of the found PostgreSQL
-	cmd.Dir = c.socket
+	cmd.Dir = c.dir
 	if c.reach {
 		// The capability is in force from the first program on, which therefore must be one that everybody reaches.
 		cmd = exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", `exec "$@"`, "sh", filepath.Join(c.bin, name)}, args...)...) //nolint:gosec // as above

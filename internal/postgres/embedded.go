@@ -29,7 +29,7 @@ func StartEmbedded(ctx context.Context, dir string, bins ...string) (*Embedded, 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "pgchat.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Join(dir, "pgchat.lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the folder is its user's choice
 	if err != nil {
 		return nil, fmt.Errorf("open the data folder's lock: %w", err)
 	}
@@ -106,7 +106,7 @@ func tryExclusive(lock *os.File) (bool, error) {
 
 func flock(lock *os.File, how int) error {
 	for {
-		err := syscall.Flock(int(lock.Fd()), how) //nolint:gosec // a descriptor
+		err := syscall.Flock(int(lock.Fd()), how)
 		if !errors.Is(err, syscall.EINTR) {
 			return err
 		}

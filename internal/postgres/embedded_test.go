@@ -139,10 +139,27 @@ func TestDataOfAnotherMajorVersionIsRefusedWithBothNamed(t *testing.T) {
 	}
 }
 
-func TestATooLongPathIsRefusedWithWhatToDo(t *testing.T) {
-	_, err := postgres.StartEmbedded(t.Context(), filepath.Join(t.TempDir(), strings.Repeat("x", 100)))
-	if err == nil || !strings.Contains(err.Error(), "--data-dir") {
-		t.Errorf("got %v", err)
+func TestAPathTooLongForASocketGetsAShortOne(t *testing.T) {
+	dir := filepath.Join(folder(t), strings.Repeat("x", 100))
+	e := start(t, dir)
+	if _, err := started(t, e); err != nil {
+		t.Error(err)
+	}
+	socket, _, _ := strings.Cut(strings.TrimPrefix(e.Psql("postgres"), "psql -h "), " ")
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the socket's folder %s: %v, error %v; want it private", socket, info, err)
+	}
+	stop(t, e)
+	if _, err := os.Stat(socket); err == nil {
+		t.Errorf("the socket's folder %s was left behind", socket)
+	}
+	// A folder that others may enter is not used.
+	if err := os.Mkdir(socket, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(socket) }()
+	if _, err := postgres.StartEmbedded(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "--data-dir") {
+		t.Errorf("with a socket folder that is open to others: got %v", err)
 	}
 }
 
@@ -224,7 +241,7 @@ func TestRootsPrivateFoldersAreReached(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // closed to others, as /root is
+	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	e := start(t, filepath.Join(dir, "data"))

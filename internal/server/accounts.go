@@ -28,7 +28,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) signInForm(w http.ResponseWriter, r *http.Request) error {
 	if of(r).user != nil {
-		http.Redirect(w, r, next(r), http.StatusSeeOther)
+		http.Redirect(w, r, next(r), http.StatusSeeOther) //nolint:gosec // next lets addresses of this site through only
 		return nil
 	}
 	return s.render(w, http.StatusOK, page.SignIn{Next: next(r), SignupOpen: s.People.SignupOpen()})
@@ -94,7 +94,7 @@ func (s *Server) welcome(w http.ResponseWriter, r *http.Request, user chat.User)
 		return err
 	}
 	http.SetCookie(w, s.cookie(r, token, expires))
-	http.Redirect(w, r, next(r), http.StatusSeeOther)
+	http.Redirect(w, r, next(r), http.StatusSeeOther) //nolint:gosec // next lets addresses of this site through only
 	return nil
 }
 
@@ -110,7 +110,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) cookie(r *http.Request, token string, expires time.Time) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure where the browser came by TLS; a cookie that asks for it would be lost on plain HTTP
 		Name: cookieName, Value: token, Path: "/", Expires: expires,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secure(r),
 	}
@@ -122,13 +122,24 @@ func (s *Server) signedIn(h handler) handler {
 		if of(r).user != nil {
 			return h(w, r)
 		}
-		back := "/"
-		if r.Method == http.MethodGet {
-			back = r.URL.RequestURI()
+		if r.ParseForm() == nil && r.PostForm.Get("body") != "" {
+			// A redirect would lose what was typed.
+			return chat.Errorf(chat.Unauthenticated, "You are not signed in any more, so the message was not sent. Copy it, sign in and send it again.")
 		}
-		http.Redirect(w, r, "/sign-in?next="+url.QueryEscape(back), http.StatusSeeOther)
+		http.Redirect(w, r, "/sign-in?next="+url.QueryEscape(backTo(r)), http.StatusSeeOther)
 		return nil
 	}
+}
+
+// backTo is where to go after signing in: to the page that was asked for, or the room that a form was about.
+func backTo(r *http.Request) string {
+	if r.Method == http.MethodGet {
+		return r.URL.RequestURI()
+	}
+	if slug := r.PathValue("slug"); slug != "" {
+		return roomPath(slug)
+	}
+	return "/"
 }
 
 // next is where to go after signing in: an address of this site, else the start page.

@@ -57,10 +57,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := page.Failure{
 		Status: http.StatusInternalServerError, Title: "Something went wrong", RequestID: of(r).id,
 		Message: "The server could not do that. It has been noted; try again in a moment.",
+		Draft:   r.PostForm.Get("body"),
 	}
 	var e *chat.Error
 	if errors.As(err, &e) {
 		f.Status, f.Title, f.Message = statuses[e.Code].status, statuses[e.Code].title, e.Message
+	}
+	if f.Status == http.StatusUnauthorized {
+		f.SignIn = backTo(r)
 	}
 	if f.Status >= http.StatusInternalServerError {
 		s.Log.Error("a request failed", "request", f.RequestID, "method", r.Method, "path", r.URL.Path, "error", err)
@@ -89,7 +93,7 @@ func fieldErrors(err error) (fields map[string]string, ok bool) {
 	fields = map[string]string{}
 	var walk func(error) bool
 	walk = func(err error) bool {
-		if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // the tree is walked here
+		if joined, is := err.(interface{ Unwrap() []error }); is {
 			for _, e := range joined.Unwrap() {
 				if !walk(e) {
 					return false

@@ -33,11 +33,11 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		if r, err := s.withUser(r); err != nil {
+		if err := s.withUser(w, r); err != nil {
 			s.fail(w, r, err)
-		} else {
-			next.ServeHTTP(w, r)
+			return
 		}
+		next.ServeHTTP(w, r)
 	}))))
 }
 
@@ -55,22 +55,25 @@ func sameOrigin(protection *http.CrossOriginProtection, r *http.Request) error {
 	return nil
 }
 
-// withUser looks up the session, once for each request that may need it.
-func (s *Server) withUser(r *http.Request) (*http.Request, error) {
+// withUser looks up the session, once for each request that may need it, and renews the cookie of one that was extended.
+func (s *Server) withUser(w http.ResponseWriter, r *http.Request) error {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil || strings.HasPrefix(r.URL.Path, "/static/") || strings.HasSuffix(r.URL.Path, "z") && strings.Count(r.URL.Path, "/") == 1 {
-		return r, nil //nolint:nilerr // no cookie: nobody
+		return nil //nolint:nilerr // no cookie: nobody
 	}
-	user, err := s.Sessions.User(r.Context(), cookie.Value)
+	user, extended, err := s.Sessions.User(r.Context(), cookie.Value)
 	switch {
 	case err == nil:
 		known := of(r)
 		known.user, known.token = &user, cookie.Value
-		return r, nil
+		if !extended.IsZero() {
+			http.SetCookie(w, s.cookie(r, cookie.Value, extended))
+		}
+		return nil
 	case status(err) == http.StatusUnauthorized:
-		return r, nil
+		return nil
 	}
-	return r, err
+	return err
 }
 
 func secured(next http.Handler) http.Handler {

@@ -56,17 +56,20 @@ func start(t *testing.T, signupOpen bool) *site {
 	}
 	writer.Start(ctx)
 	sockets := consumer.NewPages(consumer.PagesConfig{
-		Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
-		SignedIn:     func(ctx context.Context, token string) error { _, err := sessions.User(ctx, token); return err },
+		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
+		Sessions:     sessions,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
+	if err := sockets.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
 	s := &site{pool: pool, layer: carrier, Server: httptest.NewServer(server.New(server.Config{
 		People: chat.NewPeople(pool, signupOpen), Sessions: sessions, Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
 		Presence: online, Sockets: sockets, Pages: pages, Log: log,
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
 	}).Handler())}
 	t.Cleanup(func() {
-		if err := errors.Join(sockets.Drain(ctx, 0), writer.Stop(ctx), online.Stop(ctx), carrier.Stop(ctx), rooms.Stop(ctx)); err != nil {
+		if err := errors.Join(sockets.Drain(ctx, 0), sockets.Stop(ctx), writer.Stop(ctx), online.Stop(ctx), carrier.Stop(ctx), rooms.Stop(ctx)); err != nil {
 			t.Error(err)
 		}
 		s.Close()

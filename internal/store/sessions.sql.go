@@ -92,6 +92,31 @@ func (q *Queries) SessionUser(ctx context.Context, tokenHash []byte) (SessionUse
 	return i, err
 }
 
+const standingSessions = `-- name: StandingSessions :many
+SELECT token_hash FROM chat.sessions WHERE token_hash = ANY ($1::bytea[]) AND expires_at > now()
+`
+
+// Those of the sessions that have not ended.
+func (q *Queries) StandingSessions(ctx context.Context, tokenHashes [][]byte) ([][]byte, error) {
+	rows, err := q.db.Query(ctx, standingSessions, tokenHashes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items [][]byte
+	for rows.Next() {
+		var token_hash []byte
+		if err := rows.Scan(&token_hash); err != nil {
+			return nil, err
+		}
+		items = append(items, token_hash)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sweepSessions = `-- name: SweepSessions :execrows
 DELETE FROM chat.sessions WHERE expires_at <= now()
 `

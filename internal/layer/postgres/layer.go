@@ -238,6 +238,13 @@ func (l *Layer) takeWork() (changed []string, asked []chan<- []string) {
 	return changed, asked
 }
 
+// askAgain keeps questions that a connection could not answer for the next one.
+func (l *Layer) askAgain(asked []chan<- []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = append(l.asked, asked...)
+}
+
 // interruptible sets what ends the listener's wait; it reports false where there is no need to wait.
 func (l *Layer) interruptible(interrupt context.CancelFunc) bool {
 	l.mu.Lock()

@@ -100,7 +100,7 @@ func TestRandomChurnEndsWithTheWantedChannels(t *testing.T) {
 		wanted[w] = map[string]bool{}
 		wg.Go(func() {
 			channel := l.Open(layertest.NewInbox())
-			random := rand.New(rand.NewPCG(7, uint64(w))) //nolint:gosec // a test's course, repeatable
+			random := rand.New(rand.NewPCG(7, uint64(w)))
 			for range steps {
 				group := fmt.Sprintf("churn:%d", random.IntN(groups))
 				if random.IntN(2) == 0 {

@@ -87,6 +87,7 @@ func (l *Layer) session(ctx context.Context, listening func()) error {
 		}
 		if len(asked) > 0 {
 			if err := s.tell(ctx, asked); err != nil {
+				l.askAgain(asked)
 				return err
 			}
 		}
