@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -25,8 +27,13 @@ func openBrowser(t *testing.T) *browser {
 	ctx, closeTab := chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-background-networking", true),
 		chromedp.WindowSize(1280, 800)), chromedp.WithListener(func(event any) {
-		if e, ok := event.(*runtime.EventExceptionThrown); ok {
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
 			t.Errorf("the page threw: %+v", e.ExceptionDetails)
+		case *log.EventEntryAdded:
+			if e.Entry.Source == log.EntrySourceSecurity || strings.Contains(e.Entry.Text, "Content Security Policy") {
+				t.Errorf("the page broke the policy: %s", e.Entry.Text)
+			}
 		}
 	}))
 	b := &browser{ctx: ctx, t: t}
@@ -55,7 +62,14 @@ func (b *browser) until(format string, args ...any) {
 	expression := fmt.Sprintf(format, args...)
 	ctx, cancel := context.WithTimeout(b.ctx, 45*time.Second)
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool]("!!("+expression+")", chromedp.WithPollingTimeout(0))); err != nil {
+	for {
+		_, err := chromedp.Run(ctx, chromedp.Poll[bool]("!!("+expression+")", chromedp.WithPollingTimeout(0)))
+		if err == nil {
+			return
+		}
+		if ctx.Err() == nil && strings.Contains(err.Error(), "(-32000)") {
+			continue // another page came meanwhile: it is asked
+		}
 		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.title + "\n" + document.body.innerText`))
 		b.t.Fatalf("%s was not to be (%v); the page is:\n%s", expression, err, text)
 	}
@@ -98,7 +112,8 @@ func (b *browser) screenshot(name string) {
 		for _, scheme := range []string{"light", "dark"} {
 			b.do(chromedp.EmulateViewport(width, 800), func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 				_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+					// Without motion nothing is caught half-way from one scheme to the other.
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 				})
 				return chromedp.Void{}, err
 			})

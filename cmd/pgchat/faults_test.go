@@ -47,15 +47,31 @@ func newMember(t *testing.T, address, name string, posts, total int) *member {
 	for range posts {
 		m.posts = append(m.posts, uuid.NewString())
 	}
-	resp, err := m.client.PostForm(address+"/sign-up", url.Values{"name": {name}, "password": {"correct horse battery"}})
+	m.account("/sign-up", name)
+	return m
+}
+
+// signIn fails unless there is such an account.
+func signIn(t *testing.T, address, name string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	m := &member{t: t, address: address, client: &http.Client{Jar: jar}}
+	m.account("/sign-in", name)
+}
+
+func (m *member) account(form, name string) {
+	m.t.Helper()
+	resp, err := m.client.PostForm(m.address+form, url.Values{"name": {name}, "password": {"correct horse battery"}})
+	if err != nil {
+		m.t.Fatal(err)
+	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("sign up %s: %s", name, resp.Status)
+		m.t.Fatalf("%s as %s: %s", form, name, resp.Status)
 	}
-	return m
 }
 
 // work posts and receives until all messages have come, over as many connections as it takes.

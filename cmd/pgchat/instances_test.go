@@ -2,10 +2,12 @@ package main_test
 
 import (
 	"bufio"
+	"fmt"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -15,32 +17,66 @@ import (
 	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Run(m) }
+func TestMain(m *testing.M) { pgtest.Run(withBinary{m}) }
 
-// build makes the binary that a user would have.
+// withBinary removes the binary that build made when the tests have run.
+type withBinary struct{ tests *testing.M }
+
+func (w withBinary) Run() int {
+	defer func() { _ = os.RemoveAll(binaries) }()
+	return w.tests.Run()
+}
+
+var binaries string // the folder of the binary
+
+var built = sync.OnceValues(func() (string, error) {
+	var err error
+	if binaries, err = os.MkdirTemp("", "pgchat-bin-"); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(binaries, 0o755); err != nil { // another user runs it, too
+		return "", err
+	}
+	bin := filepath.Join(binaries, "pgchat")
+	if out, err := osexec.Command("go", "build", "-race", "-o", bin, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+// build makes the binary that a user would have, once.
 func build(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "pgchat")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	bin, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }
 
 // instance is a running `pgchat serve`.
 type instance struct {
-	cmd     *exec.Cmd
+	cmd     *osexec.Cmd
 	address string // http://host:port
 	host    string
+	psql    string // what it says to look in with
 	ended   chan struct{}
 }
 
+// serve starts an instance on the database at url; without one it runs a PostgreSQL of its own.
 func serve(t *testing.T, bin, url, listen string, args ...string) *instance {
 	t.Helper()
+	return serveAs(t, nil, bin, url, listen, args...)
+}
+
+// serveAs starts an instance as a user; nil: as whoever runs the test.
+func serveAs(t *testing.T, user *syscall.Credential, bin, url, listen string, args ...string) *instance {
+	t.Helper()
 	i := &instance{ended: make(chan struct{})}
-	i.cmd = exec.Command(bin, append([]string{"serve", "--listen", listen, "--drain", "100ms", "--log-level", "warn"}, args...)...)
+	i.cmd = osexec.Command(bin, append([]string{"serve", "--listen", listen, "--drain", "100ms", "--log-level", "warn"}, args...)...)
 	i.cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
 	i.cmd.Stderr = os.Stderr
+	i.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	out, err := i.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +91,10 @@ func serve(t *testing.T, bin, url, listen string, args ...string) *instance {
 	}
 	i.address = strings.TrimSpace(strings.TrimPrefix(line, "pgchat serves "))
 	i.host = strings.TrimPrefix(i.address, "http://")
+	if line, err = lines.ReadString('\n'); err != nil {
+		t.Fatalf("pgchat serve printed %q: %v", line, err)
+	}
+	i.psql = strings.TrimSpace(strings.TrimPrefix(line, "Look in with: "))
 	go func() {
 		defer close(i.ended)
 		_ = i.cmd.Wait()
@@ -63,10 +103,11 @@ func serve(t *testing.T, bin, url, listen string, args ...string) *instance {
 	return i
 }
 
-// signal sends it and waits for the process to end.
-func (i *instance) signal(s syscall.Signal) {
+// signal sends it, waits for the process to end and returns its exit status; -1: a signal ended it.
+func (i *instance) signal(s syscall.Signal) int {
 	_ = i.cmd.Process.Signal(s)
 	<-i.ended
+	return i.cmd.ProcessState.ExitCode()
 }
 
 func pool(t *testing.T, url string) *pgxpool.Pool {

@@ -20,7 +20,7 @@ import (
 
 // Run starts a cluster, runs the tests and removes it; TestMain calls it. PGCHAT_TEST_PGBIN chooses the folder of the
 // PostgreSQL programs. A missing PostgreSQL is a failure, never a skip, and so is a goroutine that outlives the tests.
-func Run(m *testing.M) {
+func Run(m interface{ Run() int }) {
 	code, err := run(m)
 	if err == nil && code == 0 {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
@@ -43,7 +43,7 @@ func binaries() (string, error) {
 	return postgres.FindBinaries(append(bins, postgres.NPMBinaries()...)...)
 }
 
-func run(m *testing.M) (code int, err error) {
+func run(m interface{ Run() int }) (code int, err error) {
 	ctx := context.Background()
 	bin, err := binaries()
 	if err != nil {

@@ -1,11 +1,13 @@
 package postgres
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sort"
+	"slices"
+	"strconv"
 )
 
 // ErrNoBinaries says that no PostgreSQL server was found on this machine.
@@ -20,14 +22,27 @@ func FindBinaries(dirs ...string) (string, error) {
 			dirs = append(dirs, filepath.Dir(p))
 		}
 	}
-	system, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	sort.Sort(sort.Reverse(sort.StringSlice(system)))
+	return findBinaries(dirs, "/usr/lib/postgresql/*/bin")
+}
+
+func findBinaries(dirs []string, debian string) (string, error) {
+	system, _ := filepath.Glob(debian)
+	slices.SortFunc(system, func(a, b string) int { return cmp.Compare(debianVersion(b), debianVersion(a)) })
 	for _, dir := range append(dirs, system...) {
 		if hasServer(dir) {
 			return dir, nil
 		}
 	}
 	return "", ErrNoBinaries
+}
+
+// debianVersion is the 15 of /usr/lib/postgresql/15/bin.
+func debianVersion(bin string) float64 {
+	version, err := strconv.ParseFloat(filepath.Base(filepath.Dir(bin)), 64)
+	if err != nil {
+		return 0
+	}
+	return version
 }
 
 func hasServer(dir string) bool {

@@ -43,12 +43,24 @@ func usable(ctx context.Context, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
-	if n, err := strconv.Atoi(version); err == nil && n/10000 < OldestVersion {
-		return fmt.Errorf("the server is PostgreSQL %d; pgchat needs %d or newer", n/10000, OldestVersion)
+	if err := supported(version); err != nil {
+		return err
 	}
 	if !mayCreate {
 		return errors.New("the user may not create the schema chat: GRANT CREATE ON DATABASE … TO … as the database's owner, " +
 			"or migrate as a user who may")
+	}
+	return nil
+}
+
+// supported checks a server_version_num, such as 150012.
+func supported(version string) error {
+	n, err := strconv.Atoi(version)
+	if err != nil {
+		return fmt.Errorf("the server's version is %q, which is not a number: %w", version, err)
+	}
+	if n/10000 < OldestVersion {
+		return fmt.Errorf("the server is PostgreSQL %d; pgchat needs %d or newer", n/10000, OldestVersion)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,6 +230,35 @@ func TestConnectingSaysWhatIsWrong(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", url, err, want)
 		}
+	}
+}
+
+func TestServersOlderThanFifteenAreRefused(t *testing.T) {
+	for version, want := range map[string]string{"90624": "PostgreSQL 9", "140012": "PostgreSQL 14", "150012": "", "180004": "", "": "not a number"} {
+		if err := postgres.Supported(version); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("version %s: got %v, want %q", version, err, want)
+		}
+	}
+}
+
+func TestWithoutBinariesItIsSaidWhatToInstall(t *testing.T) {
+	empty := t.TempDir()
+	if _, err := postgres.FindIn([]string{empty}, filepath.Join(empty, "*", "bin")); !errors.Is(err, postgres.ErrNoBinaries) || !strings.Contains(err.Error(), "apt-get install postgresql") {
+		t.Errorf("got %v", err)
+	}
+	// The newest of those that are complete is taken.
+	for _, dir := range []string{"9/bin", "15/bin", "17/bin"} {
+		for _, name := range []string{"initdb", "pg_ctl", "postgres"} {
+			if dir == "17/bin" && name == "postgres" {
+				continue
+			}
+			if err := errors.Join(os.MkdirAll(filepath.Join(empty, dir), 0o755), os.WriteFile(filepath.Join(empty, dir, name), nil, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if bin, err := postgres.FindIn(nil, filepath.Join(empty, "*", "bin")); err != nil || bin != filepath.Join(empty, "15/bin") {
+		t.Errorf("got %s, error %v; want 15's", bin, err)
 	}
 }
 

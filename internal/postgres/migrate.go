@@ -94,7 +94,8 @@ func withProvider(url string, do func(*goose.Provider) error) error {
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresSessionLocker()
+	// Asks for the lock every second, for ten minutes; waiting inside PostgreSQL would hold up CREATE INDEX CONCURRENTLY.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
 	if err != nil {
 		return nil, fmt.Errorf("migration lock: %w", err)
 	}

@@ -37,6 +37,8 @@ type site struct {
 	*httptest.Server
 	pool  *pgxpool.Pool
 	layer *layer.Layer
+
+	sockets *consumer.Pages
 }
 
 func start(t *testing.T, signupOpen bool) *site {
@@ -63,7 +65,7 @@ func start(t *testing.T, signupOpen bool) *site {
 	if err := sockets.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{pool: pool, layer: carrier, Server: httptest.NewServer(server.New(server.Config{
+	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
 		People: chat.NewPeople(pool, signupOpen), Sessions: sessions, Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
 		Presence: online, Sockets: sockets, Pages: pages, Log: log,
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
@@ -400,6 +402,86 @@ func TestBadFramesAreAnsweredAndTheConnectionIsKept(t *testing.T) {
 	if f := read(t, ws, "ack"); f.Seq != 1 {
 		t.Errorf("the same id again: ack %+v, want seq 1", f)
 	}
+}
+
+func TestTooFastAndTooLargeAreTold(t *testing.T) {
+	s := start(t, true)
+	ws, _, err := s.dial(s.signUp(t, "ada"), "general", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ws.Close() }()
+	send(t, ws, `{"type":"resume","cursor":"0.0"}`)
+	read(t, ws, "resumed")
+	for range 40 {
+		send(t, ws, `{"type":"post","id":"`+uuid.NewString()+`","body":"hurry"}`)
+	}
+	if f := read(t, ws, "error"); f.Code != "rate_limited" || f.ID == "" {
+		t.Errorf("got %+v, want rate_limited with the post's id", f)
+	}
+	send(t, ws, strings.Repeat("x", 64<<10+1))
+	for {
+		if _, _, err = ws.ReadMessage(); err != nil {
+			break
+		}
+	}
+	if !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
+		t.Errorf("a frame past 64 KiB: got %v, want close code 1009", err)
+	}
+}
+
+func TestDrainingClosesAllConnectionsWithServiceRestart(t *testing.T) {
+	s := start(t, true)
+	c := s.signUp(t, "ada")
+	var conns []*websocket.Conn
+	for range 3 {
+		ws, _, err := s.dial(c, "general", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ws.Close() }()
+		send(t, ws, `{"type":"resume","cursor":"0.0"}`)
+		read(t, ws, "resumed")
+		conns = append(conns, ws)
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- s.sockets.Drain(t.Context(), 50*time.Millisecond) }()
+	for _, ws := range conns {
+		var err error
+		for err == nil {
+			_, _, err = ws.ReadMessage()
+		}
+		if !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+			t.Errorf("got %v, want close code 1012", err)
+		}
+	}
+	if err := <-drained; err != nil || s.sockets.Connections() != 0 {
+		t.Errorf("%d connections are left, error %v", s.sockets.Connections(), err)
+	}
+	ws, _, err := s.dial(c, "general", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ws.Close() }()
+	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+		t.Errorf("a connection that comes late: got %v, want close code 1012", err)
+	}
+}
+
+func TestASessionInUseIsExtendedWithItsCookie(t *testing.T) {
+	s := start(t, true)
+	c := s.signUp(t, "ada")
+	if a := s.do(t, c, "GET", "/rooms", nil); len(a.cookies) != 0 {
+		t.Errorf("a fresh session sets cookies %v", a.cookies)
+	}
+	if _, err := s.pool.Exec(t.Context(), `update chat.sessions set expires_at = now() + interval '1 hour'`); err != nil {
+		t.Fatal(err)
+	}
+	a := s.do(t, c, "GET", "/rooms", nil)
+	if len(a.cookies) != 1 || a.cookies[0].Expires.Before(time.Now().Add(29*24*time.Hour)) {
+		t.Errorf("got cookies %v, want one that lasts", a.cookies)
+	}
+	s.do(t, c, "GET", "/rooms", nil).want(t, 200)
 }
 
 func TestReadyTellsOfTheListener(t *testing.T) {

@@ -200,7 +200,7 @@
       keepWaiting();
       transmit(id);
     });
-    button("Edit", () => {
+    if (body) button("Edit", () => {
       body.value = body.value.trim() ? `${body.value}\n${w.body}` : w.body;
       article.remove();
       settle(id);
@@ -247,16 +247,16 @@
       typed();
       body.focus();
     });
-    try {
-      for (const [id, w] of JSON.parse(load(sessionStorage, storeKey("waiting")) || "[]")) {
-        if (document.getElementById(`m-${id}`)) continue;
-        waiting.set(id, w);
-        showPending(id, w.body, w.time);
-        if (w.failed) fail(id, w.failed);
-      }
-      keepWaiting();
-    } catch { /* what cannot be read is not kept */ }
   }
+  try { // what was under way when the page was left
+    for (const [id, w] of JSON.parse(load(sessionStorage, storeKey("waiting")) || "[]")) {
+      if (document.getElementById(`m-${id}`)) continue;
+      waiting.set(id, w);
+      showPending(id, w.body, w.time);
+      if (w.failed) fail(id, w.failed);
+    }
+    keepWaiting();
+  } catch { /* what cannot be read is not kept */ }
 
   // --- the connection -----------------------------------------------------------------------------------------------------
   addEventListener("htmx:ws:after:connection", (e) => {

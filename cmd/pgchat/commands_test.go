@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+// pgchat runs a command line and returns its exit status and what it printed.
+func pgchat(t *testing.T, in string, args ...string) (status int, out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	status = run(context.Background(), args, strings.NewReader(in), &o, &e)
+	return status, o.String(), e.String()
+}
+
+func TestAWrongCommandLineSaysWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+		want string
+	}{
+		"no command":            {nil, nil, "serve"},
+		"unknown command":       {[]string{"sreve"}, nil, "sreve"},
+		"unknown flag":          {[]string{"serve", "--port", "1"}, nil, "--port"},
+		"address":               {[]string{"serve", "--listen", "8080"}, nil, "HOST:PORT"},
+		"address in the enviro": {[]string{"serve"}, map[string]string{"PGCHAT_LISTEN": "nowhere"}, `"nowhere"`},
+		"lease":                 {[]string{"serve", "--lease", "10s"}, nil, "at least twice"},
+		"duration":              {[]string{"serve", "--drain", "soon"}, nil, "soon"},
+		"negative duration":     {[]string{"serve", "--drain=-1s"}, nil, "negative"},
+		"signup":                {[]string{"serve", "--signup", "maybe"}, nil, "open"},
+		"log level":             {[]string{"serve", "--log-level", "loud"}, nil, "debug"},
+		"listen URL alone":      {[]string{"serve"}, map[string]string{"LISTEN_DATABASE_URL": "postgres://x/y"}, "DATABASE_URL is not"},
+		"no name":               {[]string{"user", "create"}, nil, "<name>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for key, value := range c.env {
+				t.Setenv(key, value)
+			}
+			if status, out, errOut := pgchat(t, "", c.args...); status != 2 || !strings.Contains(out+errOut, c.want) {
+				t.Errorf("status %d, want 2, and %q in:\n%s%s", status, c.want, out, errOut)
+			}
+		})
+	}
+}
+
+func TestHelpShowsEveryFlagWithItsEnvironmentVariable(t *testing.T) {
+	for _, command := range []string{"serve", "migrate up", "migrate down", "migrate status", "user create", "user set-password", "user promote", "version"} {
+		status, out, errOut := pgchat(t, "", append(strings.Fields(command), "--help")...)
+		if status != 0 || errOut != "" {
+			t.Errorf("%s: status %d, %s", command, status, errOut)
+		}
+		// Help is wrapped: a flag's text reaches to the next flag.
+		for _, flag := range regexp.MustCompile(`(?m)^ +(-h, )?--`).Split(out, -1)[1:] {
+			name, _, _ := strings.Cut(flag, " ")
+			if strings.HasPrefix(name, "help") || strings.HasPrefix(name, "admin") { // of this one command line alone
+				continue
+			}
+			if !regexp.MustCompile(`\(\$[A-Z_]+\)`).MatchString(flag) {
+				t.Errorf("%s: --%s names no environment variable: %s", command, name, flag)
+			}
+		}
+	}
+}
+
+func TestAccountsByCommandLine(t *testing.T) {
+	t.Setenv("DATABASE_URL", pgtest.URL(t))
+	for _, c := range []struct {
+		in     string
+		args   string
+		status int
+		want   string
+	}{
+		{"correct horse battery\n", "user create ada", 0, "ada has an account (admin)"}, // the first one
+		{"correct horse battery\r\n", "user create bob", 0, "bob has an account (member)"},
+		{"correct horse battery", "user create carl --admin", 0, "carl has an account (admin)"},
+		{"correct horse battery\n", "user create ADA", 1, "taken"},
+		{"correct horse battery\n", "user create a/b", 1, "letters, digits"},
+		{"short\n", "user create dora", 1, "at least 10"},
+		{"", "user create dora", 1, "standard input"},
+		{"another long one\n", "user set-password Bob", 0, "signed out everywhere"},
+		{"another long one\n", "user set-password nobody", 1, `no user "nobody"`},
+		{"", "user promote bob", 0, "bob is an administrator"},
+		{"", "user promote nobody", 1, `no user "nobody"`},
+	} {
+		status, out, errOut := pgchat(t, c.in, strings.Fields(c.args)...)
+		if status != c.status || !strings.Contains(out+errOut, c.want) || (status == 0) != (errOut == "") {
+			t.Errorf("%s: status %d, want %d, and %q in:\n%s%s", c.args, status, c.status, c.want, out, errOut)
+		}
+	}
+}
+
+func TestMigratingByCommandLine(t *testing.T) {
+	t.Setenv("DATABASE_URL", pgtest.URL(t))
+	for _, c := range []struct{ args, want string }{
+		{"migrate up", "up to date"},
+		{"migrate down", "Took back 00002"},
+		{"migrate status", "missing"},
+		{"migrate up", "Applied 00002"},
+		{"migrate status", "applied"},
+		{"version", "pgchat "},
+	} {
+		if status, out, errOut := pgchat(t, "", strings.Fields(c.args)...); status != 0 || !strings.Contains(out, c.want) {
+			t.Errorf("%s: status %d, want %q in:\n%s%s", c.args, status, c.want, out, errOut)
+		}
+	}
+}
+
+func TestServeSaysWhyItDoesNotStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for _, c := range []struct{ args, want string }{
+		{"serve --listen " + taken.Addr().String(), "address already in use"},
+		{"serve --listen 127.0.0.1:0 --database-url postgres://127.0.0.1:1/x?connect_timeout=2", "no PostgreSQL answers at 127.0.0.1:1"},
+	} {
+		if status, out, errOut := pgchat(t, "", strings.Fields(c.args)...); status != 1 || !strings.Contains(errOut, c.want) {
+			t.Errorf("%s: status %d, want 1, and %q in:\n%s%s", c.args, status, c.want, out, errOut)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+// one is a server with its database, for tests that need no second one.
+func one(t *testing.T) (*instance, *pgxpool.Pool) {
+	t.Helper()
+	url := pgtest.URL(t)
+	return serve(t, build(t), url, "127.0.0.1:0"), pool(t, url)
+}
+
+func exec(t *testing.T, db *pgxpool.Pool, sql string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill has the room general hold n messages, "message 1" to "message n", a minute apart.
+func fill(t *testing.T, db *pgxpool.Pool, n int) {
+	t.Helper()
+	exec(t, db, `insert into chat.messages (room_id, author_id, body, created_at)
+		select r.id, u.id, 'message ' || g, now() - ($1::int - g) * interval '1 minute'
+		from chat.rooms r, chat.users u, generate_series(1, $1::int) g where r.slug = 'general' and u.name = 'ada' order by g`, n)
+}
+
+const shown = `[...document.querySelectorAll("#messages .body")].map((p) => p.textContent)`
+
+func TestTheChatWorksWithoutJavaScript(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return chromedp.Void{}, err
+	})
+	b.do(chromedp.Navigate(site.address))
+	b.until(`document.querySelector("h1").textContent === "Welcome to pgchat"`)
+	b.screenshot("first-run")
+	b.do(chromedp.SendKeys(chromedp.CSS("#name"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), "short"), chromedp.Submit(chromedp.CSS("#password")))
+	b.until(`document.querySelector("#password ~ .field-error")?.textContent.includes("at least 10") && document.querySelector("#name").value === "ada"`)
+	b.screenshot("sign-up-error")
+	b.do(chromedp.SendKeys(chromedp.CSS("#password"), "correct horse battery"), chromedp.Submit(chromedp.CSS("#password")))
+	b.until(`document.querySelector(".beginning")`)
+	b.screenshot("empty-room")
+
+	// A room whose name looks like a script, and one whose name is taken.
+	const script = `<script>document.title = "broken"</script>`
+	b.do(chromedp.Navigate(site.address+"/rooms/new"), chromedp.SendKeys(chromedp.CSS("#name"), script),
+		chromedp.SendKeys(chromedp.CSS("#topic"), script), chromedp.Submit(chromedp.CSS("#name")))
+	b.until(`document.title === %q`, "#"+script+" · pgchat")
+	b.do(chromedp.Navigate(site.address+"/rooms/new"), chromedp.SendKeys(chromedp.CSS("#name"), "General"), chromedp.Submit(chromedp.CSS("#name")))
+	b.until(`document.querySelector("#name ~ .field-error")?.textContent.includes("There is a room called General")`)
+	b.screenshot("new-room")
+	b.do(chromedp.Navigate(site.address + "/rooms"))
+	b.until(`document.querySelectorAll(".room-cards li").length === 2`)
+	b.screenshot("rooms")
+
+	// Messages are posted and paged by forms and links.
+	fill(t, db, 120)
+	b.do(chromedp.Navigate(site.address+"/rooms/general"), chromedp.SendKeys(chromedp.CSS("#body"), "posted by a form"), chromedp.Click(chromedp.CSS(".composer button")))
+	b.until(`%s.at(-1) === "posted by a form"`, shown)
+	b.do(chromedp.Click(chromedp.CSS("a.older")))
+	b.until(`%s.at(-1) === "message 71" && document.querySelectorAll("#messages .message").length === 50`, shown)
+	b.do(chromedp.Click(chromedp.CSS(".newer a")))
+	b.until(`%s.at(-1) === "posted by a form"`, shown)
+	b.do(chromedp.Navigate(site.address + "/rooms/none"))
+	b.until(`document.querySelector(".status")?.textContent === "404"`)
+	b.screenshot("not-found")
+
+	// Signed out meanwhile: what was typed is on the page.
+	b.do(chromedp.Navigate(site.address+"/rooms/general"), chromedp.SendKeys(chromedp.CSS("#body"), "do not lose me"))
+	exec(t, db, `delete from chat.sessions`)
+	b.do(chromedp.Click(chromedp.CSS(".composer button")))
+	b.until(`document.querySelector("#draft")?.value === "do not lose me"`)
+	b.do(chromedp.Click(chromedp.CSS(".actions .primary")))
+	b.until(`document.querySelector("h1").textContent === "Sign in" && document.querySelector("[name=next]").value === "/rooms/general"`)
+	b.screenshot("sign-in")
+}
+
+func TestWhatIsTypedIsNotLost(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+
+	// Too long: told in place, kept, also when the page is loaded again.
+	const tooLong = `document.querySelector("#body").value === "x".repeat(8001)`
+	b.until(`(() => { const body = document.querySelector("#body"); body.value = "x".repeat(8001);
+		return body.dispatchEvent(new Event("input", { bubbles: true })); })()`)
+	b.say("")
+	b.until(`document.querySelector("#composer-error").textContent.includes("this one has 8001") && %s`, tooLong)
+	b.screenshot("too-long")
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && %s`, tooLong)
+	b.until(`!(document.querySelector("#body").value = "")`)
+
+	// Refused by the server: it stays, with its reason, and can be sent again, or edited.
+	exec(t, db, `update chat.rooms set archived_at = now()`)
+	b.say("first")
+	b.until(`document.querySelector("#pending .failed .fate")?.textContent.includes("archived")`)
+	b.screenshot("failed")
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#pending .failed .fate")`)
+	exec(t, db, `update chat.rooms set archived_at = null`)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && document.querySelector("#pending .failed .fate button")`)
+	b.do(chromedp.Click(chromedp.CSS("#pending .fate button")))
+	b.sees("first")
+	exec(t, db, `update chat.rooms set archived_at = now()`)
+	b.say("second")
+	b.until(`document.querySelector("#pending .failed .fate button:last-child")`)
+	b.do(chromedp.Click(chromedp.CSS("#pending .fate button:last-child")))
+	b.until(`document.querySelector("#body").value === "second" && !document.querySelector("#pending .message")`)
+	exec(t, db, `update chat.rooms set archived_at = null`)
+	b.say(" thoughts")
+	b.sees("second thoughts")
+	b.until(`document.querySelector("#body").value === "" && document.querySelectorAll("#messages .message").length === 2`)
+}
+
+func TestASignedOutPageSaysSoAndKeepsTheDraft(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.do(chromedp.SendKeys(chromedp.CSS("#body"), "half a thought"))
+	exec(t, db, `delete from chat.sessions`)
+	b.until(`document.querySelector("#state-text").textContent === "You are signed out"`)
+	b.do(chromedp.Click(chromedp.CSS("#composer-error a")))
+	b.do(chromedp.SendKeys(chromedp.CSS("#name"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), "correct horse battery"),
+		chromedp.Submit(chromedp.CSS("#password")))
+	b.until(`document.querySelector("#state.live") && document.querySelector("#body").value === "half a thought"`)
+}
+
+func TestADeletedRoomSaysSo(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.rooms (slug, name, created_by) select 'short', 'Short', id from chat.users`)
+	b.do(chromedp.Navigate(site.address + "/rooms/short"))
+	b.until(`document.querySelector("#state.live")`)
+	exec(t, db, `delete from chat.rooms where slug = 'short'`)
+	b.until(`document.querySelector("#state-text").textContent === "This room is gone"`)
+	b.do(chromedp.Click(chromedp.CSS("#composer-error a")))
+	b.until(`document.querySelectorAll(".room-cards li").length === 1`)
+}
+
+func TestOlderMessagesComeByScrollingUpAndTheSameOnesTwiceShowOnce(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 120)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && %s.at(-1) === "message 120"`, shown)
+	b.until(`(() => { document.querySelector("#log").scrollTop = 0; return %s[0] === "message 1"; })()`, shown)
+	b.until(`document.querySelector("#older .beginning") && !document.querySelector("a.older")`)
+	var want []string
+	for i := range 120 {
+		want = append(want, fmt.Sprintf("%q", fmt.Sprint("message ", i+1)))
+	}
+	b.until(`JSON.stringify(%s) === JSON.stringify([%s])`, shown, strings.Join(want, ","))
+
+	// New ones do not pull away who reads old ones; the button does.
+	b.until(`document.querySelector("#log").scrollTop < 1000`)
+	exec(t, db, `select chat.post('general', 'ada', 'news')`)
+	b.until(`!document.querySelector("#jump").hidden && document.querySelector("#log").scrollTop < 1000`)
+	b.screenshot("jump")
+	b.do(chromedp.Click(chromedp.CSS("#jump")))
+	b.until(`document.querySelector("#jump").hidden`)
+
+	// A frame with what the page has already is not swapped in.
+	b.until(`!dispatchEvent(new CustomEvent("htmx:ws:before:message:incoming", { cancelable: true, detail: { message:
+		{ data: JSON.stringify({ type: "messages", first: 118, last: 121, cursor: "121.0" }) } } }))`)
+	b.until(`dispatchEvent(new CustomEvent("htmx:ws:before:message:incoming", { cancelable: true, detail: { message:
+		{ data: JSON.stringify({ type: "messages", first: 122, last: 122, cursor: "122.0" }) } } }))`)
+}
+
+func TestThePhone(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `select chat.post('general', 'ada', $1)`, strings.Repeat("long", 200))
+	b.do(chromedp.EmulateViewport(390, 800))
+	b.until(`document.querySelectorAll("#messages .message").length === 1 && document.documentElement.scrollWidth <= 390 &&
+		document.querySelector("#log").scrollWidth <= 390`)
+	const visible = `(() => { const r = document.querySelector("%s").getBoundingClientRect();
+		return r.left >= 0 && r.right <= innerWidth && getComputedStyle(document.querySelector("%s")).visibility === "visible"; })()`
+	for panel, button := range map[string]string{"#sidebar": ".menu", "#people-panel": ".people-button"} {
+		b.until("!"+visible, panel, panel)
+		b.do(chromedp.Click(chromedp.CSS("#room " + button)))
+		b.until(visible, panel, panel)
+		b.screenshot("phone-" + strings.Trim(panel, "#"))
+		b.do(chromedp.EmulateViewport(390, 800), chromedp.Click(chromedp.CSS(panel+" .close")))
+		b.until("!"+visible, panel, panel)
+	}
+}
