@@ -108,6 +108,11 @@ func TestMigratingByCommandLine(t *testing.T) {
 		if status, out, errOut := pgchat(t, "", strings.Fields(c.args)...); status != 0 || !strings.Contains(out, c.want) {
 			t.Errorf("%s: status %d, want %q in:\n%s%s", c.args, status, c.want, out, errOut)
 		}
+		if c.want == "missing" {
+			if status, _, errOut := pgchat(t, "", "serve", "--no-migrate", "--listen", "127.0.0.1:0"); status != 1 || !strings.Contains(errOut, "migrate up") {
+				t.Errorf("serving on an old schema: status %d, %s", status, errOut)
+			}
+		}
 	}
 }
 

@@ -56,6 +56,8 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		if len(applied) > 0 {
 			log.Info("the schema was brought up to date", "applied", applied)
 		}
+	} else if err := postgres.CheckSchema(ctx, d.url); err != nil {
+		return err
 	}
 	instance := presence.Instance{ID: uuid.New(), Name: c.name(listener), Version: version, Heartbeat: c.Heartbeat, Lease: c.Lease}
 	carrier := layer.New(pool, d.listenURL, instance.ID, log)

@@ -76,6 +76,20 @@ func Migrations(ctx context.Context, url string) (list []Migration, err error) {
 	return list, err
 }
 
+// CheckSchema returns an error where a migration that this pgchat needs was not applied.
+func CheckSchema(ctx context.Context, url string) error {
+	list, err := Migrations(ctx, url)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if !m.Applied {
+			return fmt.Errorf("the schema lacks migration %05d: run `pgchat migrate up`, or serve without --no-migrate", m.Version)
+		}
+	}
+	return nil
+}
+
 func withProvider(url string, do func(*goose.Provider) error) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
