@@ -157,6 +157,14 @@ func TestTwoPeopleOnTwoInstances(t *testing.T) {
 		b.sees(script)
 		b.until(`document.title === "#general · pgchat" && document.querySelectorAll("#pending .message").length === 0`)
 	}
+	// What SQL changes shows at once, too.
+	exec(t, db, `update chat.messages set body = 'corrected by SQL' where body = 'a plain INSERT'`)
+	exec(t, db, `update chat.messages set deleted_at = now() where body like 'posted with%'`)
+	for _, b := range []*browser{ada, bob} {
+		b.sees("corrected by SQL")
+		b.sees("This message was removed.")
+		b.until(`document.querySelectorAll("#messages .message").length === 5`)
+	}
 	ada.screenshot("room")
 
 	// A killed instance: its people go with its lease, the other serves on.

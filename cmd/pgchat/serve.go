@@ -89,8 +89,9 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}()
 	defer func() { stopSweep(); <-swept }()
 
-	sockets := consumer.NewPages(consumer.PagesConfig{
-		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
+	sockets := consumer.New(consumer.Config{
+		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Rooms: chat.NewRooms(pool), Log: log,
+		RenderMessages: pages.Messages, PostRate: c.PostRate, PostBurst: c.PostBurst,
 		Sessions: sessions,
 		RenderPeople: func(people []presence.Person) []byte {
 			shown := make([]page.Person, len(people))

@@ -17,6 +17,8 @@ const (
 	TooLarge        Code = "too_large"       // more bytes than the limit
 	BadOrigin       Code = "bad_origin"      // sent from another site's page
 	BadFrame        Code = "bad_frame"       // a WebSocket frame that cannot be understood
+	NotJoined       Code = "not_joined"      // the connection has not joined the room
+	CursorAhead     Code = "cursor_ahead"    // the cursor is ahead of the room: the database was set back
 	Unavailable     Code = "unavailable"     // the database cannot be reached
 )
 

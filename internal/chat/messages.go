@@ -49,6 +49,22 @@ func (m *Messages) Between(ctx context.Context, roomID uuid.UUID, first, last in
 	return found, nil
 }
 
+// Changed returns the room's messages, as they now are, whose latest change has a rev above after and at most upTo,
+// ascending by rev, at most limit of them. A message that changed twice appears under its latest rev alone.
+func (m *Messages) Changed(ctx context.Context, roomID uuid.UUID, after, upTo int64, limit int) ([]Message, error) {
+	rows, err := m.queries.ChangedMessages(ctx, store.ChangedMessagesParams{
+		RoomID: roomID, After: after, UpTo: upTo, MaxRows: int32(min(limit, 1000)), //nolint:gosec // bounded
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read changes %d to %d of room %s: %w", after+1, upTo, roomID, err)
+	}
+	found := make([]Message, 0, len(rows))
+	for _, r := range rows {
+		found = append(found, Message(r))
+	}
+	return found, nil
+}
+
 // Heads returns how far each of the rooms has come; rooms that do not exist are missing from it.
 func (m *Messages) Heads(ctx context.Context, roomIDs ...uuid.UUID) (map[uuid.UUID]Cursor, error) {
 	rows, err := m.queries.Heads(ctx, roomIDs)

@@ -39,6 +39,8 @@ type Serve struct {
 	Migrate    bool          `env:"PGCHAT_MIGRATE" default:"true" negatable:"" help:"Bring the schema up to date first."`
 	Signup     string        `env:"PGCHAT_SIGNUP" enum:"open,closed" default:"open" help:"Whether everybody may make an account: ${enum}."`
 	TrustProxy bool          `name:"trust-proxy" env:"PGCHAT_TRUST_PROXY" help:"Believe X-Forwarded-For, X-Forwarded-Proto and X-Request-ID: only behind a proxy that sets them."`
+	PostRate   float64       `env:"PGCHAT_POST_RATE" default:"10" help:"Messages a second that one connection may post; 0: no limit."`
+	PostBurst  int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one connection may post at once."`
 	Drain      time.Duration `env:"PGCHAT_DRAIN" default:"5s" help:"Time over which connections are closed when stopping."`
 	Lease      time.Duration `env:"PGCHAT_LEASE" default:"30s" help:"How long a heartbeat keeps this instance's users online."`
 	Heartbeat  time.Duration `env:"PGCHAT_HEARTBEAT" default:"10s" help:"Time between heartbeats."`
@@ -54,6 +56,9 @@ func (s *Serve) Validate() error {
 	}
 	if s.Drain < 0 {
 		return fmt.Errorf("--drain %s must not be negative", s.Drain)
+	}
+	if s.PostRate < 0 || s.PostBurst < 1 {
+		return fmt.Errorf("--post-rate %v must not be negative and --post-burst %d at least 1", s.PostRate, s.PostBurst)
 	}
 	return s.Database.Validate()
 }

@@ -1,6 +1,8 @@
 package consumer
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 
@@ -16,63 +18,52 @@ const (
 	CloseRoomGone  = 4404
 )
 
-// inbound is what a page may send.
-type inbound struct {
-	Type   string `json:"type"`
-	Cursor string `json:"cursor"`
-	ID     string `json:"id"`
-	Body   string `json:"body"`
-}
+// pingFrame is a WebSocket ping without content.
+var pingFrame = []byte{0x80 | websocket.PingMessage, 0}
 
-// outbound is what a page is sent. With Content htmx swaps it into Target; without, it is for the page's own script.
-type outbound struct {
-	Type    string    `json:"type"`
-	ID      string    `json:"id,omitempty"`
-	Seq     int64     `json:"seq,omitempty"`
-	First   int64     `json:"first,omitempty"`
-	Last    int64     `json:"last,omitempty"`
-	Cursor  string    `json:"cursor,omitempty"`
-	Online  *int      `json:"online,omitempty"`
-	Code    chat.Code `json:"code,omitempty"`
-	Message string    `json:"message,omitempty"`
-	Target  string    `json:"target,omitempty"`
-	Swap    string    `json:"swap,omitempty"`
-	Content string    `json:"content,omitempty"`
-}
-
-// frame encodes once what may be sent to many.
-func frame(o outbound) *websocket.PreparedMessage {
-	text, err := json.Marshal(o)
-	if err == nil {
-		var m *websocket.PreparedMessage
-		if m, err = websocket.NewPreparedMessage(websocket.TextMessage, text); err == nil {
-			return m
-		}
+// frame encodes v as JSON in a WebSocket text frame, ready to be written to any number of connections. Frames that stand
+// one after the other in a slice are as good as one.
+func frame(v any) []byte {
+	const head = 10 // the longest header
+	var buffer bytes.Buffer
+	buffer.Write(make([]byte, head))
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false) // it is no part of a page
+	if err := encoder.Encode(v); err != nil {
+		panic(err) // strings and numbers always encode
 	}
-	panic(err) // strings and numbers always encode
+	buffer.Truncate(buffer.Len() - 1) // Encode's line break
+	text := buffer.Bytes()
+	n, at := len(text)-head, 0
+	switch {
+	case n < 126:
+		at = head - 2
+		text[at+1] = byte(n) //nolint:gosec // below 126
+	case n < 1<<16:
+		at = head - 4
+		text[at+1] = 126
+		binary.BigEndian.PutUint16(text[at+2:], uint16(n))
+	default:
+		text[at+1] = 127
+		binary.BigEndian.PutUint64(text[at+2:], uint64(n))
+	}
+	text[at] = 0x80 | websocket.TextMessage
+	return text[at:]
 }
 
-// failure is the error frame for err: a chat.Error is told as it is, anything else without its inner workings.
-func failure(id string, err error) *websocket.PreparedMessage {
+// closeFrame is why the server ends a connection.
+type closeFrame struct {
+	code   int
+	reason string // at most 123 bytes
+}
+
+// known is the chat.Error in err; anything else is told without its inner workings.
+func known(err error) *chat.Error {
 	var e *chat.Error
 	if !errors.As(err, &e) {
 		e = chat.Errorf(chat.Unavailable, "Something went wrong on the server. Send it again in a moment.")
 	}
-	return frame(outbound{Type: "error", ID: id, Code: e.Code, Message: e.Message})
-}
-
-// parse reads a frame. The error is a chat.Error; id is the frame's own id where it could be read.
-func parse(data []byte) (in inbound, err error) {
-	if err := json.Unmarshal(data, &in); err != nil {
-		return in, chat.Errorf(chat.BadFrame, "The frame is not a JSON object that the chat knows: %v.", err)
-	}
-	switch in.Type {
-	case "resume", "post":
-		return in, nil
-	case "":
-		return in, chat.Errorf(chat.BadFrame, `The frame has no "type".`)
-	}
-	return in, chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends resume and post.", in.Type)
+	return e
 }
 
 func parseID(s string) (uuid.UUID, error) {
@@ -81,4 +72,12 @@ func parseID(s string) (uuid.UUID, error) {
 		return uuid.Nil, &chat.Error{Code: chat.Invalid, Field: "id", Message: "The message's id is not a UUID."}
 	}
 	return id, nil
+}
+
+// parse reads a frame of the client into in.
+func parse(data []byte, in any) error {
+	if err := json.Unmarshal(data, in); err != nil {
+		return chat.Errorf(chat.BadFrame, "The frame is not a JSON object that the chat knows: %v.", err)
+	}
+	return nil
 }

@@ -14,90 +14,98 @@ const Activity = "activity"
 const checkEvery = time.Minute // whether sessions have expired
 
 // Receive implements [layer.Receiver]: the connections of users whose sessions have ended are looked at.
-func (p *Pages) Receive(_, payload string) {
+func (s *Sockets) Receive(_, payload string) {
 	var activity struct {
 		SignedOut []uuid.UUID `json:"signed_out"` // empty: many, look at all
 	}
 	if err := json.Unmarshal([]byte(payload), &activity); err != nil || activity.SignedOut == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(activity.SignedOut) == 0 {
-		p.checkAll = true
+		s.checkAll = true
 	}
 	for _, user := range activity.SignedOut {
-		p.check[user] = true
+		s.check[user] = true
 	}
-	p.wakeChecker()
+	s.checkSoon()
 }
 
 // Missed implements [layer.Receiver].
-func (p *Pages) Missed() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.checkAll = true
-	p.wakeChecker()
+func (s *Sockets) Missed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checkAll = true
+	s.checkSoon()
 }
 
-func (p *Pages) wakeChecker() {
+func (s *Sockets) checkSoon() {
 	select {
-	case p.checkSoon <- struct{}{}:
+	case s.soon <- struct{}{}:
 	default:
 	}
 }
 
-// checkSessions closes the connections whose session has ended, until ctx ends: all are looked at in one query every
-// minute, those of a user at once when a session of theirs was deleted.
-func (p *Pages) checkSessions(ctx context.Context) {
-	defer close(p.checked)
-	every := time.NewTicker(checkEvery)
-	defer every.Stop()
+// look pings every connection now and then, and closes those whose session has ended: all are looked at in one query
+// every minute, those of a user at once when a session of theirs was deleted.
+func (s *Sockets) look() {
+	defer close(s.ended)
+	check, ping := time.NewTicker(checkEvery), time.NewTicker(pingEvery)
+	defer check.Stop()
+	defer ping.Stop()
 	for {
-		all := false
 		select {
-		case <-p.checkSoon:
-		case <-every.C:
-			all = true
-		case <-ctx.Done():
+		case <-ping.C:
+			for _, c := range s.all() {
+				c.sendPing()
+			}
+		case <-s.soon:
+			s.checkSessions(false)
+		case <-check.C:
+			s.checkSessions(true)
+		case <-s.ctx.Done():
 			return
 		}
-		byToken := p.toCheck(all)
-		if len(byToken) == 0 {
-			continue
+	}
+}
+
+func (s *Sockets) checkSessions(all bool) {
+	byToken := s.toCheck(all)
+	if len(byToken) == 0 {
+		return
+	}
+	tokens := make([]string, 0, len(byToken))
+	for token := range byToken {
+		tokens = append(tokens, token)
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, writeWithin)
+	defer cancel()
+	ended, err := s.cfg.Sessions.Ended(ctx, tokens)
+	if err != nil {
+		if s.ctx.Err() == nil {
+			s.cfg.Log.Warn("sessions cannot be checked; the next time is in a minute", "error", err)
 		}
-		tokens := make([]string, 0, len(byToken))
-		for token := range byToken {
-			tokens = append(tokens, token)
-		}
-		reading, cancel := context.WithTimeout(ctx, writeWithin)
-		ended, err := p.cfg.Sessions.Ended(reading, tokens)
-		cancel()
-		if err != nil {
-			if ctx.Err() == nil {
-				p.cfg.Log.Warn("sessions cannot be checked; the next time is in a minute", "error", err)
-			}
-			continue
-		}
-		for _, token := range ended {
-			for _, c := range byToken[token] {
-				c.end(closeFrame{CloseSignedOut, "signed out"})
-			}
+		return
+	}
+	for _, token := range ended {
+		for _, c := range byToken[token] {
+			c.end(CloseSignedOut, "signed out")
 		}
 	}
 }
 
 // toCheck takes what is asked for: the connections by their session's token.
-func (p *Pages) toCheck(all bool) map[string][]*pageConn {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	byToken := map[string][]*pageConn{}
-	for c := range p.conns {
-		if all || p.checkAll || p.check[c.user.ID] {
-			byToken[c.token] = append(byToken[c.token], c)
+func (s *Sockets) toCheck(all bool) map[string][]*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byToken := map[string][]*conn{}
+	for c := range s.conns {
+		if all || s.checkAll || s.check[c.user.ID] {
+			byToken[c.proof.Session] = append(byToken[c.proof.Session], c)
 		}
 	}
-	p.checkAll = false
-	clear(p.check)
+	s.checkAll = false
+	clear(s.check)
 	return byToken
 }

@@ -6,19 +6,25 @@ import (
 	"github.com/pgchat/pgchat/internal/chat"
 )
 
-// Event is a stretch of a room's messages, seq First to Last. Everyone in the room is handed the same one: it must not be
-// changed.
+// Event is either a stretch of a room's messages, seq First to Last, or of changes to messages, rev RevFirst to RevLast.
+// Everyone in the room is handed the same one: it must not be changed.
 type Event struct {
-	First, Last int64
-	Messages    []chat.Message // ascending; without those that were removed from the table
-	Cursor      chat.Cursor    // what its receiver has after it
+	First, Last int64 // 0: changes
+	Messages    []chat.Message
 
-	encoded sync.Map // by format
+	RevFirst, RevLast int64          // 0: messages
+	Changes           []chat.Message // ascending by rev; a message that changed twice stands under its latest rev alone
+
+	after   chat.Cursor // what the room had delivered after it
+	encoded sync.Map    // by format
 }
 
 // Encoded returns what make gave for this format the first time, so that an event is encoded once, however many
 // connections take it.
 func (e *Event) Encoded(format string, make func(*Event) any) any {
+	if entry, ok := e.encoded.Load(format); ok {
+		return entry.(func() any)() //nolint:forcetypeassert // only stored here
+	}
 	entry, _ := e.encoded.LoadOrStore(format, sync.OnceValue(func() any { return make(e) }))
 	return entry.(func() any)() //nolint:forcetypeassert // only stored here
 }
@@ -28,20 +34,32 @@ func (e *Event) bytes() int {
 	for _, m := range e.Messages {
 		n += len(m.Body) + 100
 	}
+	for _, m := range e.Changes {
+		n += len(m.Body) + 100
+	}
 	return n
 }
 
-// from returns the part of the event from seq first on.
-func (e *Event) from(first int64) *Event {
-	if first <= e.First {
+// beyond returns the part of the event that somebody at the cursor does not have; nil: none. Of changes it is all: a
+// change that comes twice changes nothing.
+func (e *Event) beyond(at chat.Cursor) *Event {
+	switch {
+	case e.Last > 0 && e.Last <= at.Seq, e.RevLast > 0 && e.RevLast <= at.Rev:
+		return nil
+	case e.Last == 0 || e.First > at.Seq:
 		return e
 	}
-	part := &Event{First: first, Last: e.Last, Cursor: e.Cursor}
+	part := &Event{First: at.Seq + 1, Last: e.Last, after: e.after}
 	for i, m := range e.Messages {
-		if m.Seq >= first {
+		if m.Seq > at.Seq {
 			part.Messages = e.Messages[i:]
 			break
 		}
 	}
 	return part
+}
+
+// moves returns the cursor of somebody at the cursor who takes the event.
+func (e *Event) moves(at chat.Cursor) chat.Cursor {
+	return chat.Cursor{Seq: max(at.Seq, e.Last), Rev: max(at.Rev, e.RevLast)}
 }

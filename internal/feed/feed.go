@@ -30,6 +30,9 @@ var (
 	ErrGone  = errors.New("the room does not exist any more")
 )
 
+// Now is the cursor to subscribe at for who wants only what is new.
+var Now = chat.Cursor{Seq: -1}
+
 // Feed hands rooms' events to local subscribers.
 type Feed struct {
 	layer    layer.Layer
@@ -76,9 +79,10 @@ func (f *Feed) Rooms() int {
 	return len(f.rooms)
 }
 
-// Subscribe opens the room at the cursor: what comes after it is delivered. The error is [ErrAhead], [ErrGone], ctx's, or
-// a failure to listen or read.
-func (f *Feed) Subscribe(ctx context.Context, roomID uuid.UUID, after chat.Cursor) (*Subscription, error) {
+// Subscribe opens the room at the cursor: what comes after it is handed out by Next, first of all what is there already.
+// wake is called when there may be more; it must not block nor call the subscription. The error is [ErrAhead],
+// [ErrGone], ctx's, or a failure to listen or read.
+func (f *Feed) Subscribe(ctx context.Context, roomID uuid.UUID, after chat.Cursor, wake func()) (*Subscription, error) {
 	f.mu.Lock()
 	r := f.rooms[roomID]
 	if r == nil {
@@ -94,7 +98,7 @@ func (f *Feed) Subscribe(ctx context.Context, roomID uuid.UUID, after chat.Curso
 		f.release(r)
 		return nil, fmt.Errorf("open room %s: %w", roomID, ctx.Err())
 	}
-	s, err := r.subscribe(ctx, after)
+	s, err := r.subscribe(ctx, after, wake)
 	if err != nil {
 		f.release(r)
 		return nil, fmt.Errorf("open room %s: %w", roomID, err)
@@ -119,20 +123,28 @@ func (f *Feed) release(r *room) {
 // Group is the group that a room's events travel in, and its PostgreSQL channel.
 func group(roomID uuid.UUID) string { return "room:" + roomID.String() }
 
-// payload is what the triggers send; see chat.messages_after_insert.
+// payload is what the triggers send; see chat.messages_after_insert and chat.messages_after_update.
 type payload struct {
-	First    int64 `json:"first"`
-	Last     int64 `json:"last"`
-	Messages []struct {
-		Seq       int64     `json:"seq"`
-		ID        uuid.UUID `json:"id"`
-		AuthorID  uuid.UUID `json:"author_id"`
-		Author    string    `json:"author"`
-		Body      string    `json:"body"`
-		CreatedAt time.Time `json:"created_at"`
-	} `json:"messages"`
-	Presence bool `json:"presence"`
-	Gone     bool `json:"gone"` // the room was deleted
+	First    int64            `json:"first"`
+	Last     int64            `json:"last"`
+	Messages []payloadMessage `json:"messages"`
+	RevFirst int64            `json:"rev_first"`
+	RevLast  int64            `json:"rev_last"`
+	Changes  []payloadMessage `json:"changes"`
+	Presence bool             `json:"presence"`
+	Gone     bool             `json:"gone"` // the room was deleted
+}
+
+type payloadMessage struct {
+	Seq       int64      `json:"seq"`
+	ID        uuid.UUID  `json:"id"`
+	AuthorID  uuid.UUID  `json:"author_id"`
+	Author    string     `json:"author"`
+	Body      string     `json:"body"`
+	CreatedAt time.Time  `json:"created_at"`
+	Rev       int64      `json:"rev"`
+	EditedAt  *time.Time `json:"edited_at"`
+	DeletedAt *time.Time `json:"deleted_at"`
 }
 
 // Receive implements [layer.Receiver].
@@ -160,7 +172,7 @@ func (f *Feed) Receive(name, text string) {
 	if p.Presence {
 		r.presenceChanged()
 	}
-	if p.Last > 0 {
+	if p.Last > 0 || p.RevLast > 0 {
 		r.receive(p)
 	}
 }
@@ -180,19 +192,19 @@ func (f *Feed) recheck(rooms ...*room) {
 	if len(rooms) == 0 || f.ctx.Err() != nil {
 		return
 	}
-	ids := make([]uuid.UUID, len(rooms))
+	ids, before := make([]uuid.UUID, len(rooms)), make([]chat.Cursor, len(rooms))
 	for i, r := range rooms {
-		ids[i] = r.id
+		ids[i], before[i] = r.id, r.delivered()
 	}
 	f.wg.Go(func() {
 		heads, err := retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Heads(f.ctx, ids...) })
 		if err != nil {
 			return
 		}
-		for _, r := range rooms {
+		for i, r := range rooms {
 			head, ok := heads[r.id]
 			r.presenceChanged()
-			r.compare(head, ok)
+			r.compare(before[i], head, ok)
 		}
 	})
 }

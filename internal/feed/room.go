@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -23,16 +24,21 @@ type room struct {
 
 	ready chan struct{} // closed when cursor is known or err is set
 
-	mu       sync.Mutex
-	err      error // why it delivers nothing more
-	closed   bool
-	isReady  bool
-	cursor   chat.Cursor // up to which it has delivered
-	target   int64       // the highest seq that it knows to exist
-	filling  bool        // a goroutine reads what is between
-	ring     []*Event    // contiguous, the last one ends at cursor.Seq
-	bytes    int
+	mu      sync.Mutex
+	err     error // why it delivers nothing more
+	closed  bool
+	isReady bool
+	cursor  chat.Cursor // up to which it has delivered
+	target  chat.Cursor // the highest numbers that it knows to exist
+	filling bool        // a goroutine reads what is between
+
+	ring  []*Event    // its latest events, in the order of delivery
+	first int64       // number of the first of them
+	base  chat.Cursor // what was delivered before them
+	bytes int
+
 	presence uint64 // counts changes of who is online
+	telling  bool   // a change of who is online is told soon
 	subs     map[*Subscription]struct{}
 }
 
@@ -56,7 +62,7 @@ func (r *room) open() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err, r.cursor, r.isReady = err, head, true
+	r.err, r.cursor, r.base, r.isReady = err, head, head, true
 	close(r.ready)
 	r.fillLocked()
 }
@@ -79,60 +85,78 @@ func (r *room) close() {
 	r.closed = true
 }
 
-func (r *room) subscribe(ctx context.Context, after chat.Cursor) (*Subscription, error) {
+// delivered returns the cursor up to which the room has delivered.
+func (r *room) delivered() chat.Cursor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cursor
+}
+
+func (r *room) subscribe(ctx context.Context, after chat.Cursor, wake func()) (*Subscription, error) {
 	r.mu.Lock()
 	err, cursor := r.err, r.cursor
 	r.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if after.Seq > cursor.Seq {
+	if after.Seq > cursor.Seq || after.Rev > cursor.Rev {
 		// Another instance was quicker, or the database was set back: the table tells.
 		head, err := r.readHead(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if after.Seq > head.Seq {
+		if after.Seq > head.Seq || after.Rev > head.Rev {
 			return nil, ErrAhead
 		}
-		r.compare(head, true)
+		r.compare(cursor, head, true)
 	}
-	s := &Subscription{room: r, position: after.Seq, wake: make(chan struct{}, 1)}
+	s := &Subscription{room: r, at: after, wake: wake}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if after == Now {
+		s.at, s.next = r.cursor, r.first+int64(len(r.ring))
+	}
 	r.subs[s] = struct{}{}
-	s.signal()
 	return s, nil
 }
 
 func (r *room) receive(p payload) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.target = max(r.target, p.Last)
+	r.target = chat.Cursor{Seq: max(r.target.Seq, p.Last), Rev: max(r.target.Rev, p.RevLast)}
 	if !r.isReady || r.filling || r.err != nil {
 		return
 	}
-	next := r.cursor.Seq + 1
-	if p.Last < next {
-		return
-	}
-	if p.First > next || len(p.Messages) == 0 {
-		r.fillLocked()
-		return
-	}
-	e := &Event{First: next, Last: p.Last, Cursor: chat.Cursor{Seq: p.Last, Rev: r.cursor.Rev}}
-	for _, m := range p.Messages {
-		if m.Seq >= next {
-			e.Messages = append(e.Messages, chat.Message{
-				RoomID: r.id, Seq: m.Seq, ID: m.ID, AuthorID: m.AuthorID, Author: m.Author, Body: m.Body, CreatedAt: m.CreatedAt,
-			})
+	if next := r.cursor.Seq + 1; p.Last >= next {
+		if p.First > next || len(p.Messages) == 0 {
+			r.fillLocked()
+			return
 		}
+		r.deliverLocked((&Event{First: p.First, Last: p.Last, Messages: r.messages(p.Messages)}).beyond(r.cursor))
 	}
-	r.deliverLocked(e)
+	if next := r.cursor.Rev + 1; p.RevLast >= next {
+		if p.RevFirst > next || len(p.Changes) == 0 {
+			r.fillLocked()
+			return
+		}
+		r.deliverLocked(&Event{RevFirst: p.RevFirst, RevLast: p.RevLast, Changes: r.messages(p.Changes)})
+	}
 }
 
-// compare learns how far the table is.
-func (r *room) compare(head chat.Cursor, exists bool) {
+func (r *room) messages(carried []payloadMessage) []chat.Message {
+	messages := make([]chat.Message, len(carried))
+	for i, m := range carried {
+		messages[i] = chat.Message{
+			RoomID: r.id, Seq: m.Seq, ID: m.ID, AuthorID: m.AuthorID, Author: m.Author, Body: m.Body, CreatedAt: m.CreatedAt,
+			Rev: m.Rev, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt,
+		}
+	}
+	return messages
+}
+
+// compare learns how far the table is. before is what the room had delivered when the table was asked: meanwhile it may
+// have come further than the answer.
+func (r *room) compare(before, head chat.Cursor, exists bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -140,50 +164,75 @@ func (r *room) compare(head chat.Cursor, exists bool) {
 		return
 	case !exists:
 		r.failLocked(ErrGone)
-	case head.Seq < r.cursor.Seq:
+	case head.Seq < before.Seq || head.Rev < before.Rev:
 		r.failLocked(ErrAhead)
 	default:
-		r.target = max(r.target, head.Seq)
+		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
 		r.fillLocked()
 	}
 }
 
 func (r *room) failLocked(err error) {
 	r.err = err
+	r.wakeLocked()
+}
+
+func (r *room) wakeLocked() {
 	for s := range r.subs {
-		s.signal()
+		s.wake()
 	}
 }
 
+// presenceChanged tells the subscribers, at once in a small room; where many listen, and each would be told of each, what
+// changes within a moment is told together.
 func (r *room) presenceChanged() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.presence++
-	for s := range r.subs {
-		s.signal()
+	var wait time.Duration
+	switch n := len(r.subs); {
+	case n >= 500:
+		wait = 2 * time.Second
+	case n >= 50:
+		wait = 250 * time.Millisecond
+	default:
+		r.wakeLocked()
+		return
 	}
+	if r.telling {
+		return
+	}
+	r.telling = true
+	time.AfterFunc(wait, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.telling = false
+		r.wakeLocked()
+	})
 }
 
 // fillLocked starts to read what is missing up to target, unless that is under way.
 func (r *room) fillLocked() {
-	if r.filling || r.closed || r.err != nil || r.cursor.Seq >= r.target || r.feed.ctx.Err() != nil {
+	if r.filling || r.closed || r.err != nil || !r.lacksLocked() || r.feed.ctx.Err() != nil {
 		return
 	}
 	r.filling = true
 	r.feed.wg.Go(r.fill)
 }
 
+func (r *room) lacksLocked() bool { return r.cursor.Seq < r.target.Seq || r.cursor.Rev < r.target.Rev }
+
 func (r *room) fill() {
 	for {
 		r.mu.Lock()
-		if r.closed || r.err != nil || r.cursor.Seq >= r.target {
+		if r.closed || r.err != nil || !r.lacksLocked() {
 			r.filling = false
 			r.mu.Unlock()
 			return
 		}
-		first, last := r.cursor.Seq+1, min(r.target, r.cursor.Seq+pageLength)
+		from, to := r.cursor, r.target
 		r.mu.Unlock()
-		e, err := retry(r.feed.ctx, func() (*Event, error) { return r.read(r.feed.ctx, first, last) })
+		e, err := retry(r.feed.ctx, func() (*Event, error) { return r.readPage(r.feed.ctx, from, to) })
 		r.mu.Lock()
 		if err != nil {
 			r.filling = false
@@ -195,15 +244,24 @@ func (r *room) fill() {
 	}
 }
 
-// read reads a stretch of the table, once for all who want the same one at the same time.
-func (r *room) read(ctx context.Context, first, last int64) (*Event, error) {
-	r.mu.Lock()
-	cursor := chat.Cursor{Seq: last, Rev: r.cursor.Rev}
-	r.mu.Unlock()
-	key := fmt.Sprintf("%s %d %d", r.id, first, last)
+// readPage reads what comes after one cursor, at most up to another, from the table: messages first, then changes; once
+// for all who want the same at the same time.
+func (r *room) readPage(ctx context.Context, from, to chat.Cursor) (*Event, error) {
+	key := fmt.Sprint(r.id, from, to)
 	result := r.feed.pages.DoChan(key, func() (any, error) {
-		messages, err := r.feed.messages.Between(r.feed.ctx, r.id, first, last)
-		return &Event{First: first, Last: last, Messages: messages, Cursor: cursor}, err
+		if from.Seq < to.Seq {
+			e := &Event{First: from.Seq + 1, Last: min(to.Seq, from.Seq+pageLength)}
+			var err error
+			e.Messages, err = r.feed.messages.Between(r.feed.ctx, r.id, e.First, e.Last)
+			return e, err
+		}
+		e := &Event{RevFirst: from.Rev + 1, RevLast: to.Rev}
+		var err error
+		e.Changes, err = r.feed.messages.Changed(r.feed.ctx, r.id, from.Rev, to.Rev, pageLength)
+		if len(e.Changes) == pageLength {
+			e.RevLast = e.Changes[pageLength-1].Rev
+		}
+		return e, err
 	})
 	select {
 	case got := <-result:
@@ -217,19 +275,20 @@ func (r *room) read(ctx context.Context, first, last int64) (*Event, error) {
 }
 
 func (r *room) deliverLocked(e *Event) {
-	r.cursor.Seq = e.Last
+	r.cursor = e.moves(r.cursor)
+	e.after = r.cursor
 	r.ring = append(r.ring, e)
 	r.bytes += e.bytes()
 	drop := 0
 	for len(r.ring)-drop > ringLength || (r.bytes > ringBytes && len(r.ring)-drop > 1) {
 		r.bytes -= r.ring[drop].bytes()
+		r.base = r.ring[drop].after
 		drop++
 	}
 	if drop > 0 {
 		// A new array: the dropped events must not be held by the old one.
-		r.ring = append(make([]*Event, 0, len(r.ring)), r.ring[drop:]...)
+		r.ring = append(make([]*Event, 0, ringLength+64), r.ring[drop:]...)
+		r.first += int64(drop)
 	}
-	for s := range r.subs {
-		s.signal()
-	}
+	r.wakeLocked()
 }

@@ -2,7 +2,6 @@ package feed
 
 import (
 	"context"
-	"sort"
 	"sync"
 
 	"github.com/pgchat/pgchat/internal/chat"
@@ -10,12 +9,13 @@ import (
 
 const takeAtOnce = 64 // events in one Update
 
-// Subscription is somebody's place in a room. Its methods are called by one goroutine.
+// Subscription is somebody's place in a room. Next and Close are called by one goroutine at a time.
 type Subscription struct {
-	room     *room
-	position int64 // seq up to which it was handed events
-	wake     chan struct{}
-	once     sync.Once
+	room *room
+	at   chat.Cursor // what it was handed
+	next int64       // the number of the room's event that comes next
+	wake func()
+	once sync.Once
 }
 
 // Update is what is new for a subscription.
@@ -26,59 +26,41 @@ type Update struct {
 	Presence uint64      // counts the changes of who is online
 }
 
-// Ready is signalled when Next has something.
-func (s *Subscription) Ready() <-chan struct{} { return s.wake }
-
-func (s *Subscription) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Next returns what comes after the subscriber's place: from memory at once, or, when it has fallen behind, a page of the
-// table. Without Live there is more, and Ready is signalled. The error is [ErrAhead], [ErrGone], or a failure to read,
-// after which Next may be called again.
+// table. Without Live there is more: call it again. The error is [ErrAhead], [ErrGone], or a failure to read, after
+// which Next may be called again.
 func (s *Subscription) Next(ctx context.Context) (Update, error) {
 	r := s.room
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.err != nil {
-		defer r.mu.Unlock()
 		return Update{}, r.err
 	}
 	u := Update{Presence: r.presence}
-	next := s.position + 1
-	i := sort.Search(len(r.ring), func(i int) bool { return r.ring[i].Last >= next })
-	switch {
-	case s.position >= r.cursor.Seq:
-	case i < len(r.ring) && (i > 0 || r.ring[0].First <= next):
-		u.Events = append(u.Events, r.ring[i].from(next))
-		u.Events = append(u.Events, r.ring[i+1:min(i+takeAtOnce, len(r.ring))]...)
-	default:
-		last := min(s.position+pageLength, r.cursor.Seq)
-		if len(r.ring) > 0 {
-			last = min(last, r.ring[0].First-1)
-		}
+	if behind := r.base; s.at.Seq < behind.Seq || s.at.Rev < behind.Rev {
 		r.mu.Unlock()
-		e, err := r.read(ctx, next, last)
+		e, err := r.readPage(ctx, s.at, behind)
+		r.mu.Lock()
 		if err != nil {
-			s.signal()
 			return Update{}, err
 		}
-		u.Events = append(u.Events, e)
-		r.mu.Lock()
+		u.Events, s.at = append(u.Events, e), e.moves(s.at)
+	} else {
+		i := int(max(0, s.next-r.first))
+		for ; i < len(r.ring) && len(u.Events) < takeAtOnce; i++ {
+			if e := r.ring[i].beyond(s.at); e != nil {
+				u.Events, s.at = append(u.Events, e), e.moves(s.at)
+			}
+		}
+		s.next = r.first + int64(i)
 	}
-	defer r.mu.Unlock()
-	if n := len(u.Events); n > 0 {
-		s.position = u.Events[n-1].Last
-	}
-	u.Cursor = chat.Cursor{Seq: s.position, Rev: r.cursor.Rev}
-	u.Live = s.position >= r.cursor.Seq
-	if !u.Live {
-		s.signal()
-	}
+	u.Cursor = s.at
+	u.Live = s.at.Seq >= r.cursor.Seq && s.at.Rev >= r.cursor.Rev
 	return u, nil
 }
+
+// Cursor returns what the subscriber was handed. Like Next it is called by one goroutine at a time.
+func (s *Subscription) Cursor() chat.Cursor { return s.at }
 
 // Close ends the subscription; the last one closes the room.
 func (s *Subscription) Close() {
@@ -89,6 +71,3 @@ func (s *Subscription) Close() {
 		s.room.feed.release(s.room)
 	})
 }
-
-// Again signals Ready, for a subscriber who could not handle all of the latest Update.
-func (s *Subscription) Again() { s.signal() }

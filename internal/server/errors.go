@@ -27,6 +27,8 @@ var statuses = map[chat.Code]struct {
 	chat.TooLarge:        {http.StatusRequestEntityTooLarge, "Too large"},
 	chat.BadOrigin:       {http.StatusForbidden, "Refused"},
 	chat.BadFrame:        {http.StatusBadRequest, "Not understood"},
+	chat.NotJoined:       {http.StatusConflict, "Not joined"},
+	chat.CursorAhead:     {http.StatusConflict, "Load it anew"},
 	chat.Unavailable:     {http.StatusServiceUnavailable, "Not available"},
 }
 

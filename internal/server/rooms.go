@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/consumer"
 	"github.com/pgchat/pgchat/internal/page"
 )
 
@@ -180,6 +181,19 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		return chat.Errorf(chat.Unavailable, "The server is stopping.")
 	}
-	s.Sockets.Serve(w, r, *known.user, known.token, room)
+	s.Sockets.ServePage(w, r, *known.user, consumer.Proof{Session: known.token}, room)
+	return nil
+}
+
+// programSocket serves the WebSocket of programs, which join rooms by frames.
+func (s *Server) programSocket(w http.ResponseWriter, r *http.Request) error {
+	known := of(r)
+	if known.user == nil {
+		return chat.Errorf(chat.Unauthenticated, "You are not signed in.")
+	}
+	if s.draining.Load() {
+		return chat.Errorf(chat.Unavailable, "The server is stopping.")
+	}
+	s.Sockets.ServeProgram(w, r, *known.user, consumer.Proof{Session: known.token})
 	return nil
 }

@@ -28,7 +28,7 @@ type Config struct {
 	Messages *chat.Messages
 	Writer   *chat.Writer
 	Presence *presence.Presence
-	Sockets  *consumer.Pages
+	Sockets  *consumer.Sockets
 	Pages    *page.Pages
 	// Checks are what /readyz asks, by name.
 	Checks map[string]func(context.Context) error
@@ -102,6 +102,7 @@ func (s *Server) Handler() http.Handler {
 	route("POST /rooms/{slug}/messages", s.signedIn(s.post))
 	route("POST /rooms/{slug}/join", s.signedIn(s.join))
 	route("GET /rooms/{slug}/ws", s.socket)
+	route("GET /ws", s.programSocket)
 	route("/", func(_ http.ResponseWriter, r *http.Request) error {
 		return chat.Errorf(chat.NotFound, "There is nothing at %s.", r.URL.Path)
 	})

@@ -38,7 +38,7 @@ type site struct {
 	pool  *pgxpool.Pool
 	layer *layer.Layer
 
-	sockets *consumer.Pages
+	sockets *consumer.Sockets
 }
 
 func start(t *testing.T, signupOpen bool) *site {
@@ -57,9 +57,9 @@ func start(t *testing.T, signupOpen bool) *site {
 		t.Fatal(err)
 	}
 	writer.Start(ctx)
-	sockets := consumer.NewPages(consumer.PagesConfig{
+	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
-		Sessions:     sessions,
+		Sessions: sessions, Rooms: chat.NewRooms(pool), PostRate: 10, PostBurst: 30,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
 	if err := sockets.Start(ctx); err != nil {

@@ -12,6 +12,71 @@ import (
 	"github.com/google/uuid"
 )
 
+const changedMessages = `-- name: ChangedMessages :many
+SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
+       m.edited_at, m.deleted_at
+FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
+WHERE m.room_id = $1 AND m.rev > $2::bigint AND m.rev <= $3::bigint
+ORDER BY m.rev LIMIT $4
+`
+
+type ChangedMessagesParams struct {
+	RoomID  uuid.UUID
+	After   int64
+	UpTo    int64
+	MaxRows int32
+}
+
+type ChangedMessagesRow struct {
+	RoomID    uuid.UUID
+	Seq       int64
+	ID        uuid.UUID
+	AuthorID  uuid.UUID
+	Author    string
+	Body      string
+	CreatedAt time.Time
+	Rev       int64
+	EditedAt  *time.Time
+	DeletedAt *time.Time
+}
+
+// Messages as they now are that changed since one rev and up to another.
+func (q *Queries) ChangedMessages(ctx context.Context, arg ChangedMessagesParams) ([]ChangedMessagesRow, error) {
+	rows, err := q.db.Query(ctx, changedMessages,
+		arg.RoomID,
+		arg.After,
+		arg.UpTo,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ChangedMessagesRow
+	for rows.Next() {
+		var i ChangedMessagesRow
+		if err := rows.Scan(
+			&i.RoomID,
+			&i.Seq,
+			&i.ID,
+			&i.AuthorID,
+			&i.Author,
+			&i.Body,
+			&i.CreatedAt,
+			&i.Rev,
+			&i.EditedAt,
+			&i.DeletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const heads = `-- name: Heads :many
 SELECT room_id, last_seq, last_rev FROM chat.room_heads WHERE room_id = ANY ($1::uuid[])
 `
@@ -37,7 +102,7 @@ func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]ChatRoomHea
 }
 
 const messagesBetween = `-- name: MessagesBetween :many
-SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, m.body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
+SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
        m.edited_at, m.deleted_at
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq BETWEEN $2 AND $3
@@ -95,7 +160,7 @@ func (q *Queries) MessagesBetween(ctx context.Context, arg MessagesBetweenParams
 }
 
 const newestMessages = `-- name: NewestMessages :many
-SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, m.body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
+SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
        m.edited_at, m.deleted_at
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq < $2

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -130,6 +131,48 @@ func TestRandomChurnEndsWithTheWantedChannels(t *testing.T) {
 		t.Errorf("PostgreSQL listens to %v, want %v; error %v", got, want, err)
 	}
 }
+
+// A group that is left and joined again at once must not be taken for listened to while UNLISTEN is under way.
+func TestWhatIsSentAfterAddingIsReceivedHoweverQuicklyTheGroupWasLeftBefore(t *testing.T) {
+	pool := pgtest.Pool(t)
+	l := postgres.New(pool, pool.Config().ConnString(), uuid.New(), slog.New(slog.DiscardHandler))
+	if err := l.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Stop(context.Background()) })
+	const group = "left and joined"
+	var wg sync.WaitGroup
+	for range 2 { // now and then one adds while the other's UNLISTEN is on its way
+		wg.Go(func() {
+			for i := range 500 {
+				got := make(received, 1)
+				channel := l.Open(got)
+				if err := errors.Join(l.GroupAdd(t.Context(), group, channel), l.GroupSend(t.Context(), group, "hello")); err != nil {
+					t.Error(err)
+					return
+				}
+				select {
+				case <-got:
+				case <-time.After(10 * time.Second):
+					t.Errorf("round %d: what was sent after GroupAdd had returned was not received", i)
+					return
+				}
+				l.Close(channel)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+type received chan string
+
+func (r received) Receive(_, payload string) {
+	select {
+	case r <- payload:
+	default:
+	}
+}
+func (received) Missed() {}
 
 func TestStartSaysWhenTheDatabaseCannotBeReached(t *testing.T) {
 	pool := pgtest.Pool(t)

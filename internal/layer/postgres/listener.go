@@ -42,7 +42,7 @@ func (l *Layer) listen(ctx context.Context) {
 		if time.Since(began) > lastRetry {
 			wait = firstRetry
 		}
-		l.log.Warn("the listener lost its connection and connects again", "error", err, "in", wait)
+		l.log.Warn("the listener lost its connection and connects again", "error", err, "in", wait.String())
 		select {
 		case <-time.After(wait/2 + rand.N(wait)): //nolint:gosec // jitter
 		case <-ctx.Done():
@@ -104,7 +104,7 @@ type session struct {
 }
 
 // apply makes the connection listen to those of the groups that are wanted and to none of the others, all in one round
-// trip, and wakes who waits for it.
+// trip, and wakes who waits for those that it listens to.
 func (s *session) apply(ctx context.Context, groups []string) error {
 	var sql strings.Builder
 	slices.Sort(groups)
@@ -127,7 +127,8 @@ func (s *session) apply(ctx context.Context, groups []string) error {
 			return fmt.Errorf("listen to %d groups: %w", len(groups), err)
 		}
 	}
-	s.layer.applied(groups)
+	// A group that was wanted again since is not among them: it comes with the next round.
+	s.layer.applied(slices.DeleteFunc(groups, func(group string) bool { return !s.listened[group] }))
 	return nil
 }
 

@@ -21,12 +21,12 @@
   };
   const load = (area, key) => { try { return area.getItem(key); } catch { return null; } };
 
-  let cursor = room.dataset.cursor;
+  const [seq, rev] = room.dataset.cursor.split(".").map(Number);
+  const has = { seq, rev }; // what the page has: all messages up to seq and all changes up to rev
   let socket = null; // open and resumed
   let connectedOnce = false;
   let ended = "";    // why there will be no more connection
   let count = Number(online.textContent);
-  const seq = (c) => Number(c.split(".")[0]);
 
   // --- the state line -----------------------------------------------------------------------------------------------
   const waiting = new Map(); // id → body, in the order of sending
@@ -260,7 +260,7 @@
 
   // --- the connection -----------------------------------------------------------------------------------------------------
   addEventListener("htmx:ws:after:connection", (e) => {
-    e.detail.connection.socket.send(JSON.stringify({ type: "resume", cursor }));
+    e.detail.connection.socket.send(JSON.stringify({ type: "resume", cursor: `${has.seq}.${has.rev}` }));
   });
   let follow = true;
   addEventListener("htmx:ws:before:message:incoming", (e) => {
@@ -268,11 +268,17 @@
     try { frame = JSON.parse(e.detail.message.data); } catch { e.preventDefault(); return; }
     switch (frame.type) {
       case "messages":
-        if (seq(frame.cursor) <= seq(cursor)) e.preventDefault(); // already here
+        if (frame.last <= has.seq) e.preventDefault(); // already here
         follow = atBottom();
         break;
+      case "change": // of a message that is not on the page: nothing to do
+        if (!document.querySelector(frame.target)) e.preventDefault();
+        follow = atBottom();
+        break;
+      case "changed":
+        has.rev = Math.max(has.rev, frame.rev);
+        break;
       case "resumed":
-        cursor = frame.cursor;
         socket = e.detail.connection.socket;
         connectedOnce = true;
         for (const id of waiting.keys()) transmit(id);
@@ -297,8 +303,9 @@
   });
   addEventListener("htmx:ws:after:message:incoming", (e) => {
     const frame = JSON.parse(e.detail.message.data);
+    if (frame.type === "change") { arrange(); if (follow) toBottom(); }
     if (frame.type !== "messages") return;
-    cursor = frame.cursor;
+    has.seq = frame.last;
     let mine = 0, fresh = 0;
     for (let a = messages.lastElementChild; a && !(Number(a.dataset.seq) < frame.first); a = a.previousElementSibling) {
       if (!a.matches(".message")) continue;

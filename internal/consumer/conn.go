@@ -1,0 +1,285 @@
+package consumer
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/feed"
+)
+
+const (
+	maxFrame     = 64 << 10         // bytes that a frame may have
+	maxInFlight  = 64               // posts of one connection that wait for their answer
+	maxAnswers   = 4 * maxInFlight  // frames for one connection alone that wait to be written
+	maxRooms     = 200              // that one connection may have joined
+	firstWithin  = 10 * time.Second // for a page's first frame
+	writeWithin  = 10 * time.Second // for a frame to leave
+	pingEvery    = 25 * time.Second
+	silentFor    = 65 * time.Second // without a frame or a pong for so long, the client is gone
+	slack        = 5 * time.Second  // deadlines are moved once they have lost so much: moving them costs
+	firstRetry   = 50 * time.Millisecond
+	lastRetry    = 2 * time.Second
+	bufferLength = 512
+)
+
+// dialect is what differs between the kinds of connection. Its methods are called by the connection's goroutines.
+type dialect interface {
+	// receive handles a frame of the client; an error is told to it.
+	receive(c *conn, data []byte) error
+	// failure tells the client that a frame, or the post with this id, was refused.
+	failure(id string, err error) []byte
+	// acknowledged tells that a post is stored.
+	acknowledged(j *joined, id string, seq int64) []byte
+	// event is what the room has; made once for all connections that take the same event.
+	event(j *joined, e *feed.Event) []byte
+	// live tells, once, that the room's past has been sent; it may be nil.
+	live(j *joined, at chat.Cursor) []byte
+	// online tells who is there; told is what the client knew before, nil at first.
+	online(j *joined, told, now *online) []byte
+	// ended tells that the room delivers nothing more.
+	ended(c *conn, j *joined, err error)
+}
+
+// conn is one connection.
+type conn struct {
+	sockets *Sockets
+	dialect dialect
+	ws      *websocket.Conn // to read from
+	raw     net.Conn        // to write whole frames to; each Write is one, so that those of gorilla's pongs do not mix with them
+	user    chat.User
+	proof   Proof
+	limit   *rate.Limiter // nil: none
+	readBy  time.Time     // the reader's
+
+	mu       sync.Mutex
+	rooms    []*joined
+	woken    []*joined // rooms that may have something
+	answers  [][]byte  // to this connection alone
+	inFlight int       // posts that wait for their answer
+	ping     bool
+	closing  *closeFrame
+	writing  bool      // a writer runs
+	ended    bool      // nothing more is written
+	writeBy  time.Time // the writer's
+}
+
+// joined is a room that a connection has joined. What is not guarded by conn.mu is the writer's.
+type joined struct {
+	room  chat.Room
+	sub   *feed.Subscription
+	woken bool // under conn.mu
+	left  bool // under conn.mu
+
+	isLive   bool
+	told     *online // who is online, as the client knows it
+	presence uint64
+	again    time.Duration // until the next try to read
+}
+
+// read is the reader: connect, receive until the end, disconnect.
+func (c *conn) read(first time.Duration) {
+	defer c.disconnect()
+	c.ws.SetReadLimit(maxFrame)
+	c.ws.SetPongHandler(func(string) error { c.alive(silentFor); return nil })
+	c.alive(first)
+	for {
+		kind, frame, err := c.ws.NextReader()
+		if err != nil {
+			return
+		}
+		c.alive(silentFor)
+		data := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // only buffers are in it
+		data.Reset()
+		if _, err = data.ReadFrom(frame); err != nil {
+			return
+		}
+		if kind == websocket.TextMessage {
+			err = c.dialect.receive(c, data.Bytes())
+		} else {
+			err = chat.Errorf(chat.BadFrame, "Frames are text, JSON in UTF-8.")
+		}
+		if data.Cap() <= 8<<10 {
+			buffers.Put(data)
+		}
+		if err != nil {
+			c.answer(c.dialect.failure("", err))
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func (c *conn) alive(within time.Duration) {
+	if by := time.Now().Add(within); within != silentFor || by.Sub(c.readBy) > slack {
+		c.readBy = by
+		_ = c.ws.SetReadDeadline(by)
+	}
+}
+
+func (c *conn) disconnect() {
+	c.mu.Lock()
+	c.ended = true
+	rooms := c.rooms
+	c.rooms, c.woken, c.answers = nil, nil, nil
+	c.mu.Unlock()
+	_ = c.raw.Close()
+	for _, j := range rooms {
+		c.sockets.leave(c, j)
+	}
+	c.sockets.remove(c)
+}
+
+// join opens the room at the cursor. answer, made from the subscription's cursor, leaves before anything of the room; nil:
+// none.
+func (c *conn) join(room chat.Room, after chat.Cursor, answer func(j *joined) []byte) error {
+	c.mu.Lock()
+	full := len(c.rooms) >= maxRooms
+	c.mu.Unlock()
+	if full {
+		return chat.Errorf(chat.Invalid, "A connection can join %d rooms; leave one or open another connection.", maxRooms)
+	}
+	j := &joined{room: room}
+	var err error
+	if j.sub, err = c.sockets.cfg.Feed.Subscribe(c.sockets.ctx, room.ID, after, func() { c.wake(j) }); err != nil {
+		return err
+	}
+	c.sockets.enter(c, j)
+	var first []byte
+	if answer != nil {
+		first = answer(j)
+	}
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		c.sockets.leave(c, j)
+		return nil
+	}
+	c.rooms = append(c.rooms, j)
+	if first != nil {
+		c.answers = append(c.answers, first)
+	}
+	c.mu.Unlock()
+	c.wake(j)
+	return nil
+}
+
+// leave closes the room.
+func (c *conn) leave(j *joined) {
+	c.mu.Lock()
+	i := slices.Index(c.rooms, j)
+	if i >= 0 {
+		c.rooms = slices.Delete(c.rooms, i, i+1)
+	}
+	j.left = true
+	c.mu.Unlock()
+	if i >= 0 {
+		c.sockets.leave(c, j)
+	}
+}
+
+// in returns the joined room at this address; nil: none.
+func (c *conn) in(slug string) *joined {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, j := range c.rooms {
+		if j.room.Slug == slug {
+			return j
+		}
+	}
+	return nil
+}
+
+// post submits a message; its ack or error follows. A returned error is about the frame, and no message was submitted.
+func (c *conn) post(j *joined, idText, body string) error {
+	id, err := parseID(idText)
+	if err != nil {
+		return err
+	}
+	if c.limit != nil && !c.limit.Allow() {
+		return chat.Errorf(chat.RateLimited, "You are sending too fast. Wait a few seconds and send it again.")
+	}
+	if body, err = chat.CheckBody(body); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	full := c.inFlight >= maxInFlight
+	if !full {
+		c.inFlight++
+	}
+	c.mu.Unlock()
+	if full {
+		return chat.Errorf(chat.Busy, "Too many messages wait to be stored. Send it again in a moment.")
+	}
+	c.sockets.cfg.Writer.Submit(chat.Post{RoomID: j.room.ID, ID: id, AuthorID: c.user.ID, Body: body}, func(seq int64, err error) {
+		c.mu.Lock()
+		c.inFlight--
+		c.mu.Unlock()
+		if err == nil {
+			c.answer(c.dialect.acknowledged(j, idText, seq))
+			return
+		}
+		if !errors.As(err, new(*chat.Error)) {
+			c.sockets.cfg.Log.Error("a message could not be stored", "room", j.room.Slug, "error", err)
+		}
+		c.answer(c.dialect.failure(idText, err))
+	})
+	return nil
+}
+
+// answer queues a frame for this connection alone; it never blocks. A client that does not take its answers is closed,
+// and sends again what it has no answer to.
+func (c *conn) answer(frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	if len(c.answers) >= maxAnswers {
+		c.endLocked(closeFrame{websocket.CloseTryAgainLater, "answers are not taken"})
+		return
+	}
+	c.answers = append(c.answers, frame)
+	c.startLocked()
+}
+
+// wake makes the writer look at the room.
+func (c *conn) wake(j *joined) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !j.woken && !c.ended {
+		j.woken = true
+		c.woken = append(c.woken, j)
+		c.startLocked()
+	}
+}
+
+// end makes the writer close the connection.
+func (c *conn) end(code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(closeFrame{code, reason})
+}
+
+func (c *conn) endLocked(f closeFrame) {
+	if c.closing == nil && !c.ended {
+		c.closing = &f
+		c.startLocked()
+	}
+}
+
+func (c *conn) sendPing() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		c.ping = true
+		c.startLocked()
+	}
+}

@@ -1,0 +1,209 @@
+package consumer
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/feed"
+)
+
+// Protocol is the WebSocket subprotocol for programs; docs/protocol.md describes it.
+const Protocol = "pgchat.v1"
+
+// v1 is its dialect.
+type v1 struct{ sockets *Sockets }
+
+// v1In is what a program may send.
+type v1In struct {
+	Type  string `json:"type"`
+	Room  string `json:"room"`
+	After string `json:"after"`
+	ID    string `json:"id"`
+	Body  string `json:"body"`
+}
+
+type v1Joined struct {
+	Type   string `json:"type"`
+	Room   string `json:"room"`
+	Cursor string `json:"cursor"`
+	Online int    `json:"online"`
+}
+
+type v1Ack struct {
+	Type string `json:"type"`
+	Room string `json:"room"`
+	ID   string `json:"id"`
+	Seq  int64  `json:"seq"`
+}
+
+type v1Messages struct {
+	Type     string      `json:"type"`
+	Room     string      `json:"room"`
+	Rev      int64       `json:"rev,omitempty"`
+	Messages []v1Message `json:"messages"`
+}
+
+type v1Message struct {
+	Seq       int64      `json:"seq"`
+	ID        uuid.UUID  `json:"id"`
+	Author    v1Author   `json:"author"`
+	Body      string     `json:"body"`
+	CreatedAt time.Time  `json:"created_at"`
+	Rev       int64      `json:"rev,omitempty"`
+	EditedAt  *time.Time `json:"edited_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+}
+
+type v1Author struct {
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
+}
+
+type v1Presence struct {
+	Type   string   `json:"type"`
+	Room   string   `json:"room"`
+	Online int      `json:"online"`
+	Joined []string `json:"joined"`
+	Left   []string `json:"left"`
+}
+
+type v1Left struct {
+	Type   string `json:"type"`
+	Room   string `json:"room"`
+	Reason string `json:"reason,omitempty"`
+}
+
+type v1Error struct {
+	Type    string    `json:"type"`
+	Code    chat.Code `json:"code"`
+	Message string    `json:"message"`
+	Room    string    `json:"room,omitempty"`
+	ID      string    `json:"id,omitempty"`
+}
+
+func (v *v1) receive(c *conn, data []byte) error {
+	var in v1In
+	if err := parse(data, &in); err != nil {
+		return err
+	}
+	err := v.handle(c, in)
+	if err != nil {
+		e := known(err)
+		c.answer(frame(v1Error{Type: "error", Code: e.Code, Message: e.Message, Room: in.Room, ID: in.ID}))
+	}
+	return nil
+}
+
+func (v *v1) handle(c *conn, in v1In) error {
+	switch in.Type {
+	case "join":
+		return v.join(c, in)
+	case "post", "leave":
+		j := c.in(in.Room)
+		if j == nil {
+			return chat.Errorf(chat.NotJoined, "This connection has not joined the room %q.", in.Room)
+		}
+		if in.Type == "post" {
+			return c.post(j, in.ID, in.Body)
+		}
+		c.leave(j)
+		c.answer(frame(v1Left{Type: "left", Room: in.Room}))
+		return nil
+	case "":
+		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
+	}
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave and post.", in.Type)
+}
+
+func (v *v1) join(c *conn, in v1In) error {
+	if c.in(in.Room) != nil {
+		return chat.Errorf(chat.Invalid, "This connection has joined the room %q already.", in.Room)
+	}
+	after := feed.Now
+	if in.After != "" {
+		var err error
+		if after, err = chat.ParseCursor(in.After); err != nil {
+			return err
+		}
+	}
+	room, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
+	if err != nil {
+		return err
+	}
+	err = c.join(room, after, func(j *joined) []byte {
+		there := 0
+		if now, err := v.sockets.online(room.ID, 0); err == nil {
+			j.told, there = now, len(now.people)
+		}
+		return frame(v1Joined{Type: "joined", Room: room.Slug, Cursor: j.sub.Cursor().String(), Online: there})
+	})
+	switch {
+	case errors.Is(err, feed.ErrAhead):
+		return chat.Errorf(chat.CursorAhead, "The cursor %s is ahead of the room: the database was set back. Drop what you have of it and join without after.", in.After)
+	case errors.Is(err, feed.ErrGone):
+		return chat.Errorf(chat.NotFound, "There is no such room.")
+	}
+	return err
+}
+
+func (v *v1) failure(id string, err error) []byte {
+	e := known(err)
+	return frame(v1Error{Type: "error", Code: e.Code, Message: e.Message, ID: id})
+}
+
+func (v *v1) acknowledged(j *joined, id string, seq int64) []byte {
+	return frame(v1Ack{Type: "ack", Room: j.room.Slug, ID: id, Seq: seq})
+}
+
+func (v *v1) event(j *joined, e *feed.Event) []byte {
+	return e.Encoded("v1 "+j.room.Slug, func(e *feed.Event) any { //nolint:forcetypeassert // made here
+		if e.Last > 0 {
+			return frame(v1Messages{Type: "messages", Room: j.room.Slug, Messages: v1List(e.Messages)})
+		}
+		return frame(v1Messages{Type: "changes", Room: j.room.Slug, Rev: e.RevLast, Messages: v1List(e.Changes)})
+	}).([]byte)
+}
+
+func v1List(messages []chat.Message) []v1Message {
+	list := make([]v1Message, len(messages))
+	for i, m := range messages {
+		list[i] = v1Message{
+			Seq: m.Seq, ID: m.ID, Author: v1Author{m.AuthorID, m.Author}, Body: m.Body, CreatedAt: m.CreatedAt,
+			Rev: m.Rev, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt,
+		}
+	}
+	return list
+}
+
+func (v *v1) live(*joined, chat.Cursor) []byte { return nil }
+
+func (v *v1) online(j *joined, told, now *online) []byte {
+	if told == now {
+		return nil
+	}
+	if told == nil {
+		told = &online{}
+	}
+	make := sync.OnceValue(func() []byte {
+		came, went := changed(told.people, now.people)
+		if len(came)+len(went) == 0 {
+			return nil
+		}
+		return frame(v1Presence{Type: "presence", Room: j.room.Slug, Online: len(now.people), Joined: came, Left: went})
+	})
+	first, _ := now.since.LoadOrStore(told, make)
+	return first.(func() []byte)() //nolint:forcetypeassert // only stored here
+}
+
+func (v *v1) ended(c *conn, j *joined, err error) {
+	reason := "gone"
+	if errors.Is(err, feed.ErrAhead) {
+		reason = "set_back"
+	}
+	c.answer(frame(v1Left{Type: "left", Room: j.room.Slug, Reason: reason}))
+	c.leave(j)
+}

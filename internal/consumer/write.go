@@ -1,0 +1,124 @@
+package consumer
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pgchat/pgchat/internal/feed"
+)
+
+// startLocked starts the writer unless it runs.
+func (c *conn) startLocked() {
+	if !c.writing && !c.ended {
+		c.writing = true
+		go c.write()
+	}
+}
+
+// write is the writer: it writes until there is nothing to write. All that is there leaves in one system call.
+func (c *conn) write() {
+	var out net.Buffers
+	for {
+		c.mu.Lock()
+		answers, woken, ping, closing := c.answers, c.woken, c.ping, c.closing
+		c.answers, c.woken, c.ping = nil, nil, false
+		for _, j := range woken {
+			j.woken = false
+		}
+		if c.ended || len(answers) == 0 && len(woken) == 0 && !ping && closing == nil {
+			c.writing = false
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		out = append(out[:0], answers...)
+		for _, j := range woken {
+			out = c.take(j, out)
+		}
+		if ping {
+			out = append(out, pingFrame)
+		}
+		if !c.send(out) {
+			_ = c.raw.Close() // ends the reader, which cleans up
+			return
+		}
+		if closing != nil {
+			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closing.code, closing.reason), time.Now().Add(time.Second))
+			_ = c.raw.Close()
+			return
+		}
+	}
+}
+
+// send writes the frames; it reports false when the connection has ended or does not take them in time.
+func (c *conn) send(frames net.Buffers) bool {
+	if len(frames) == 0 {
+		return true
+	}
+	if by := time.Now().Add(writeWithin); by.Sub(c.writeBy) > slack {
+		c.writeBy = by
+		if c.raw.SetWriteDeadline(by) != nil {
+			return false
+		}
+	}
+	if len(frames) == 1 {
+		_, err := c.raw.Write(frames[0])
+		return err == nil
+	}
+	_, err := frames.WriteTo(c.raw)
+	return err == nil
+}
+
+// take appends what the room has for the connection.
+func (c *conn) take(j *joined, out net.Buffers) net.Buffers {
+	c.mu.Lock()
+	left := j.left
+	c.mu.Unlock()
+	if left {
+		return out
+	}
+	u, err := j.sub.Next(c.sockets.ctx)
+	switch {
+	case errors.Is(err, feed.ErrAhead), errors.Is(err, feed.ErrGone):
+		c.dialect.ended(c, j, err)
+		return out
+	case err != nil:
+		c.wakeLater(j)
+		return out
+	}
+	for _, e := range u.Events {
+		out = append(out, c.dialect.event(j, e))
+	}
+	if !u.Live {
+		c.wake(j)
+		return out
+	}
+	if !j.isLive {
+		j.isLive = true
+		if f := c.dialect.live(j, u.Cursor); f != nil {
+			out = append(out, f)
+		}
+	}
+	if j.told == nil || j.presence != u.Presence {
+		now, err := c.sockets.online(j.room.ID, u.Presence)
+		if err != nil {
+			c.wakeLater(j)
+			return out
+		}
+		if f := c.dialect.online(j, j.told, now); f != nil {
+			out = append(out, f)
+		}
+		j.told, j.presence = now, u.Presence
+	}
+	j.again = 0
+	return out
+}
+
+// wakeLater waits a little before the database is asked again; longer each time.
+func (c *conn) wakeLater(j *joined) {
+	j.again = min(max(2*j.again, firstRetry), lastRetry)
+	time.AfterFunc(j.again, func() { c.wake(j) })
+}

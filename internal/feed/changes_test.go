@@ -1,0 +1,144 @@
+package feed_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pgchat/pgchat/internal/chat"
+)
+
+// copyOfRoom is what a client keeps: the messages as it was told of them, and its cursor.
+type copyOfRoom struct {
+	at   chat.Cursor
+	told map[int64]chat.Message
+}
+
+// take reads until the copy has come to the cursor.
+func (c *copyOfRoom) take(ctx context.Context, s *subscriber, until chat.Cursor) error {
+	for c.at.Seq < until.Seq || c.at.Rev < until.Rev {
+		u, err := s.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for _, e := range u.Events {
+			for _, m := range e.Messages {
+				if m.Seq != c.at.Seq+1 {
+					panic("a message is missing, doubled or out of order")
+				}
+				c.told[m.Seq], c.at.Seq = m, m.Seq
+			}
+			for _, m := range e.Changes {
+				if _, has := c.told[m.Seq]; has {
+					c.told[m.Seq] = m
+				}
+			}
+			c.at.Rev = max(c.at.Rev, e.RevLast)
+		}
+		c.at = u.Cursor
+	}
+	return nil
+}
+
+func TestChangesArriveAndEveryCopyEndsAsTheTable(t *testing.T) {
+	w := start(t)
+	w.insert(t, 50, "x")
+	const writers, each = 4, 60
+	var writing, reading sync.WaitGroup
+	for range writers {
+		writing.Go(func() {
+			for range each {
+				sql := []string{
+					`insert into chat.messages (room_id, author_id, body) values ($1, $2, $3)`,
+					`update chat.messages set body = $3 || random() where room_id = $1 and author_id = $2 and seq = 1 + floor(random() * 50)`,
+					`update chat.messages set deleted_at = now() where room_id = $1 and author_id = $2 and seq = 1 + floor(random() * 50) and $3 <> ''`,
+				}[rand.IntN(3)]
+				body := "changed "
+				if rand.IntN(20) == 0 {
+					body = strings.Repeat("large ", 1300) // does not fit into a notification
+				}
+				if _, err := w.pool.Exec(t.Context(), sql, w.room, w.ada, body); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if _, err := w.pool.Exec(t.Context(), `update chat.messages set body = 'all at once' where room_id = $1`, w.room); err != nil {
+		t.Fatal(err)
+	}
+	wrote := make(chan struct{})
+	copies := make([]*copyOfRoom, 12)
+	for i := range copies {
+		c := &copyOfRoom{told: map[int64]chat.Message{}}
+		copies[i] = c
+		reading.Go(func() {
+			// Leaves and comes back with its cursor, again and again, until nothing is written any more.
+			for done := false; !done; {
+				select {
+				case <-wrote:
+					done = true
+				default:
+				}
+				heads, err := chat.NewMessages(w.pool).Heads(t.Context(), w.room)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				s, err := w.from(t.Context(), c.at)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := c.take(t.Context(), s, heads[w.room]); err != nil {
+					t.Error(err)
+				}
+				s.Close()
+			}
+		})
+	}
+	writing.Wait()
+	close(wrote)
+	reading.Wait()
+	all, err := chat.NewMessages(w.pool).Between(t.Context(), w.room, 1, 1<<40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range copies {
+		if len(c.told) != len(all) {
+			t.Fatalf("copy %d has %d messages, the table %d", i, len(c.told), len(all))
+		}
+		for _, m := range all {
+			if got := c.told[m.Seq]; got.Body != m.Body || (got.DeletedAt == nil) != (m.DeletedAt == nil) || got.Rev != m.Rev {
+				t.Fatalf("copy %d has message %d as %+v, the table as %+v", i, m.Seq, got, m)
+			}
+		}
+	}
+}
+
+func TestAnUpdateThatChangesNothingIsNoChangeAndKeysNeverChange(t *testing.T) {
+	w := start(t)
+	w.insert(t, 1, "x")
+	rev := func() (rev int64) {
+		if err := w.pool.QueryRow(t.Context(), `select last_rev from chat.room_heads where room_id = $1`, w.room).Scan(&rev); err != nil {
+			t.Fatal(err)
+		}
+		return rev
+	}
+	for sql, want := range map[string]int64{
+		`update chat.messages set body = body`: 0,
+	} {
+		if _, err := w.pool.Exec(t.Context(), sql); err != nil || rev() != want {
+			t.Errorf("%s: rev %d, error %v; want %d", sql, rev(), err, want)
+		}
+	}
+	for _, sql := range []string{`update chat.messages set seq = 7`, `update chat.messages set id = gen_random_uuid()`} {
+		if _, err := w.pool.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "never change") {
+			t.Errorf("%s: got %v", sql, err)
+		}
+	}
+	if _, err := w.pool.Exec(t.Context(), `update chat.messages set body = 'y'`); err != nil || rev() != 1 {
+		t.Errorf("an edit: rev %d, error %v; want 1", rev(), err)
+	}
+}
