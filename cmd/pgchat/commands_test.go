@@ -50,7 +50,7 @@ func TestAWrongCommandLineSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestHelpShowsEveryFlagWithItsEnvironmentVariable(t *testing.T) {
-	for _, command := range []string{"serve", "migrate up", "migrate down", "migrate status", "user create", "user set-password", "user promote", "version"} {
+	for _, command := range []string{"serve", "migrate up", "migrate down", "migrate status", "user create", "user set-password", "user promote", "token create", "token list", "token revoke", "version"} {
 		status, out, errOut := pgchat(t, "", append(strings.Fields(command), "--help")...)
 		if status != 0 || errOut != "" {
 			t.Errorf("%s: status %d, %s", command, status, errOut)
@@ -58,7 +58,7 @@ func TestHelpShowsEveryFlagWithItsEnvironmentVariable(t *testing.T) {
 		// Help is wrapped: a flag's text reaches to the next flag.
 		for _, flag := range regexp.MustCompile(`(?m)^ +(-h, )?--`).Split(out, -1)[1:] {
 			name, _, _ := strings.Cut(flag, " ")
-			if strings.HasPrefix(name, "help") || strings.HasPrefix(name, "admin") { // of this one command line alone
+			if strings.HasPrefix(name, "help") || strings.HasPrefix(name, "admin") || strings.HasPrefix(name, "expires") { // of this one command line alone
 				continue
 			}
 			if !regexp.MustCompile(`\(\$[A-Z_]+\)`).MatchString(flag) {
@@ -91,6 +91,35 @@ func TestAccountsByCommandLine(t *testing.T) {
 		status, out, errOut := pgchat(t, c.in, strings.Fields(c.args)...)
 		if status != c.status || !strings.Contains(out+errOut, c.want) || (status == 0) != (errOut == "") {
 			t.Errorf("%s: status %d, want %d, and %q in:\n%s%s", c.args, status, c.status, c.want, out, errOut)
+		}
+	}
+}
+
+func TestTokensByCommandLine(t *testing.T) {
+	t.Setenv("DATABASE_URL", pgtest.URL(t))
+	for _, c := range []struct {
+		in     string
+		args   string
+		status int
+		want   string
+	}{
+		{"correct horse battery\n", "user create ada", 0, "ada"},
+		{"", "token list", 0, "There are no tokens"},
+		{"", "token create ada deploys", 0, "pgchat_"},
+		{"", "token create ada deploys", 1, "Revoke that one"},
+		{"", "token create nobody x", 1, `no user "nobody"`},
+		{"", "token create ada trial --expires 720h", 0, "pgchat_"},
+		{"", "token create ada late --expires=-1h", 1, "before it is made"},
+		{"", "token list ada", 0, "trial"},
+		{"", "token revoke ada trial", 0, "revoked"},
+		{"", "token revoke ada trial", 1, "no token"},
+	} {
+		status, out, errOut := pgchat(t, c.in, strings.Fields(c.args)...)
+		if status != c.status || !strings.Contains(out+errOut, c.want) {
+			t.Errorf("%s: status %d, want %d, and %q in:\n%s%s", c.args, status, c.status, c.want, out, errOut)
+		}
+		if strings.HasPrefix(c.args, "token create") && status == 0 && !regexp.MustCompile(`^pgchat_[\w-]{43}\n$`).MatchString(out) {
+			t.Errorf("%s: standard output is %q, want the token alone", c.args, out)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the chat."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, back, or show where it is."`
 	User    userCommand    `cmd:"" help:"Make accounts, set passwords, make administrators."`
+	Token   tokenCommand   `cmd:"" help:"Make, list and revoke personal access tokens for programs."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

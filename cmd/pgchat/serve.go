@@ -61,7 +61,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}
 	instance := presence.Instance{ID: uuid.New(), Name: c.name(listener), Version: version, Heartbeat: c.Heartbeat, Lease: c.Lease}
 	carrier := layer.New(pool, d.listenURL, instance.ID, log)
-	messages, sessions := chat.NewMessages(pool), chat.NewSessions(pool)
+	messages, sessions, tokens := chat.NewMessages(pool), chat.NewSessions(pool), chat.NewTokens(pool)
 	rooms := feed.New(carrier, messages, log)
 	writer := chat.NewWriter(pool)
 	online := presence.New(pool, instance, log)
@@ -92,7 +92,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Rooms: chat.NewRooms(pool), Log: log,
 		RenderMessages: pages.Messages, PostRate: c.PostRate, PostBurst: c.PostBurst,
-		Sessions: sessions,
+		Sessions: sessions, Tokens: tokens,
 		RenderPeople: func(people []presence.Person) []byte {
 			shown := make([]page.Person, len(people))
 			for i, p := range people {
@@ -106,7 +106,8 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}
 	defer stopping(&err, c.Drain, sockets.Stop)
 	srv := server.New(server.Config{
-		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Rooms: chat.NewRooms(pool), Messages: messages,
+		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Tokens: tokens,
+		Rooms: chat.NewRooms(pool), Messages: messages,
 		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,

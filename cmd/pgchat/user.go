@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/term"
 
 	"github.com/pgchat/pgchat/internal/chat"
@@ -82,7 +83,12 @@ func (c userPromote) Run(ctx context.Context, p *program) error {
 	})
 }
 
-func withPeople(ctx context.Context, cfg config.Database, do func(*chat.People) error) (err error) {
+func withPeople(ctx context.Context, cfg config.Database, do func(*chat.People) error) error {
+	return withPool(ctx, cfg, func(pool *pgxpool.Pool) error { return do(chat.NewPeople(pool, false)) })
+}
+
+// withPool opens the database, brings its schema up to date, and closes it afterwards.
+func withPool(ctx context.Context, cfg config.Database, do func(*pgxpool.Pool) error) (err error) {
 	d, err := openDatabase(ctx, cfg)
 	if err != nil {
 		return err
@@ -96,7 +102,7 @@ func withPeople(ctx context.Context, cfg config.Database, do func(*chat.People) 
 		return err
 	}
 	defer pool.Close()
-	return do(chat.NewPeople(pool, false))
+	return do(pool)
 }
 
 // password asks for it on a terminal, without showing it, or takes the first line of standard input. It is never an

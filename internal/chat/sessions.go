@@ -79,17 +79,22 @@ func (s *Sessions) End(ctx context.Context, token string) error {
 
 // Ended returns those of the tokens that prove no session any more.
 func (s *Sessions) Ended(ctx context.Context, tokens []string) ([]string, error) {
-	byHash := make(map[string]string, len(tokens))
-	hashes := make([][]byte, len(tokens))
-	for i, token := range tokens {
-		hashes[i] = tokenHash(token)
-		byHash[string(hashes[i])] = token
+	return ended(ctx, tokens, s.queries.StandingSessions)
+}
+
+// ended returns those of the secrets whose hash is not among those that stand.
+func ended(ctx context.Context, secrets []string, standing func(context.Context, [][]byte) ([][]byte, error)) ([]string, error) {
+	byHash := make(map[string]string, len(secrets))
+	hashes := make([][]byte, len(secrets))
+	for i, secret := range secrets {
+		hashes[i] = tokenHash(secret)
+		byHash[string(hashes[i])] = secret
 	}
-	standing, err := s.queries.StandingSessions(ctx, hashes)
+	left, err := standing(ctx, hashes)
 	if err != nil {
-		return nil, fmt.Errorf("check %d sessions: %w", len(tokens), err)
+		return nil, fmt.Errorf("check %d sessions or tokens: %w", len(secrets), err)
 	}
-	for _, hash := range standing {
+	for _, hash := range left {
 		delete(byHash, string(hash))
 	}
 	return slices.Collect(maps.Values(byHash)), nil

@@ -3,6 +3,8 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -71,41 +73,45 @@ func (s *Sockets) look() {
 }
 
 func (s *Sockets) checkSessions(all bool) {
-	byToken := s.toCheck(all)
-	if len(byToken) == 0 {
-		return
+	sessions, tokens := map[string][]*conn{}, map[string][]*conn{}
+	for _, c := range s.toCheck(all) {
+		if c.proof.Token != "" {
+			tokens[c.proof.Token] = append(tokens[c.proof.Token], c)
+		} else {
+			sessions[c.proof.Session] = append(sessions[c.proof.Session], c)
+		}
 	}
-	tokens := make([]string, 0, len(byToken))
-	for token := range byToken {
-		tokens = append(tokens, token)
+	s.closeEnded(sessions, s.cfg.Sessions.Ended)
+	s.closeEnded(tokens, s.cfg.Tokens.Ended)
+}
+
+func (s *Sockets) closeEnded(conns map[string][]*conn, ended func(context.Context, []string) ([]string, error)) {
+	if len(conns) == 0 {
+		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, writeWithin)
 	defer cancel()
-	ended, err := s.cfg.Sessions.Ended(ctx, tokens)
-	if err != nil {
-		if s.ctx.Err() == nil {
-			s.cfg.Log.Warn("sessions cannot be checked; the next time is in a minute", "error", err)
-		}
-		return
+	gone, err := ended(ctx, slices.Collect(maps.Keys(conns)))
+	if err != nil && s.ctx.Err() == nil {
+		s.cfg.Log.Warn("sessions cannot be checked; the next time is in a minute", "error", err)
 	}
-	for _, token := range ended {
-		for _, c := range byToken[token] {
+	for _, secret := range gone {
+		for _, c := range conns[secret] {
 			c.end(CloseSignedOut, "signed out")
 		}
 	}
 }
 
-// toCheck takes what is asked for: the connections by their session's token.
-func (s *Sockets) toCheck(all bool) map[string][]*conn {
+// toCheck takes what is asked for.
+func (s *Sockets) toCheck(all bool) (conns []*conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	byToken := map[string][]*conn{}
 	for c := range s.conns {
 		if all || s.checkAll || s.check[c.user.ID] {
-			byToken[c.proof.Session] = append(byToken[c.proof.Session], c)
+			conns = append(conns, c)
 		}
 	}
 	s.checkAll = false
 	clear(s.check)
-	return byToken
+	return conns
 }

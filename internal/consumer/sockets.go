@@ -50,6 +50,7 @@ type Config struct {
 	Writer   *chat.Writer
 	Rooms    *chat.Rooms
 	Sessions *chat.Sessions
+	Tokens   *chat.Tokens
 	// PostRate and PostBurst limit the posts of one connection: so many a second, so many at once. A rate of 0: no limit.
 	PostRate  float64
 	PostBurst int
@@ -61,7 +62,8 @@ type Config struct {
 
 // Proof is what a connection's user was recognised by; it is looked at again from time to time.
 type Proof struct {
-	Session string // a session's token
+	Session string // a session's token, or
+	Token   string // a personal access token
 }
 
 // New makes the consumers of an instance.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -187,12 +188,20 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 
 // programSocket serves the WebSocket of programs, which join rooms by frames.
 func (s *Server) programSocket(w http.ResponseWriter, r *http.Request) error {
-	known := of(r)
-	if known.user == nil {
-		return chat.Errorf(chat.Unauthenticated, "You are not signed in.")
-	}
 	if s.draining.Load() {
 		return chat.Errorf(chat.Unavailable, "The server is stopping.")
+	}
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		user, err := s.Tokens.User(r.Context(), strings.TrimSpace(token))
+		if err != nil {
+			return err
+		}
+		s.Sockets.ServeProgram(w, r, user, consumer.Proof{Token: strings.TrimSpace(token)})
+		return nil
+	}
+	known := of(r)
+	if known.user == nil {
+		return chat.Errorf(chat.Unauthenticated, "You are not signed in: send a session's cookie, or Authorization: Bearer TOKEN.")
 	}
 	s.Sockets.ServeProgram(w, r, *known.user, consumer.Proof{Session: known.token})
 	return nil

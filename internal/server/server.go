@@ -24,6 +24,7 @@ import (
 type Config struct {
 	People   *chat.People
 	Sessions *chat.Sessions
+	Tokens   *chat.Tokens
 	Rooms    *chat.Rooms
 	Messages *chat.Messages
 	Writer   *chat.Writer

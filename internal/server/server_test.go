@@ -59,14 +59,14 @@ func start(t *testing.T, signupOpen bool) *site {
 	writer.Start(ctx)
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
-		Sessions: sessions, Rooms: chat.NewRooms(pool), PostRate: 10, PostBurst: 30,
+		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), PostRate: 10, PostBurst: 30,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
 	if err := sockets.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
 	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
-		People: chat.NewPeople(pool, signupOpen), Sessions: sessions, Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
+		People: chat.NewPeople(pool, signupOpen), Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
 		Presence: online, Sockets: sockets, Pages: pages, Log: log,
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
 	}).Handler())}
