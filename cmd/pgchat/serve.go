@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -105,6 +106,14 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer stopping(&err, c.Drain, sockets.Stop)
+	if c.MetricsListen != "" {
+		all := slices.Concat(sockets.Collectors(), writer.Collectors(), rooms.Collectors(), carrier.Collectors(), online.Collectors(), poolMetrics(pool))
+		stop, metricsErr := serveMetrics(ctx, c.MetricsListen, log, all...)
+		if metricsErr != nil {
+			return metricsErr
+		}
+		defer stopping(&err, c.Drain, stop)
+	}
 	srv := server.New(server.Config{
 		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Tokens: tokens,
 		Rooms: chat.NewRooms(pool), Messages: messages,

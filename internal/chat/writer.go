@@ -38,6 +38,7 @@ type Writer struct {
 	queue   chan pending
 	done    chan struct{}
 	abort   context.CancelFunc
+	metrics writerMetrics
 
 	mu      sync.RWMutex // held for reading while a post enters the queue
 	stopped bool
@@ -50,7 +51,7 @@ type pending struct {
 
 // NewWriter writes through pool.
 func NewWriter(pool *pgxpool.Pool) *Writer {
-	return &Writer{queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{})}
+	return &Writer{queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{}), metrics: newWriterMetrics()}
 }
 
 // Start begins to write. The context's values are used, not its end: Stop ends the writer.
@@ -95,6 +96,7 @@ func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 	select {
 	case w.queue <- pending{p, answer}:
 	default:
+		w.metrics.refused.Inc()
 		answer(0, Errorf(Busy, "The server has too much to do. Send the message again in a moment."))
 	}
 }
@@ -182,6 +184,7 @@ func (w *Writer) write(ctx context.Context, batch []pending) {
 }
 
 func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchRow, error) {
+	w.metrics.batch.Observe(float64(len(batch)))
 	arg := store.PostBatchParams{
 		RoomIds: make([]uuid.UUID, len(batch)), Ids: make([]uuid.UUID, len(batch)),
 		AuthorIds: make([]uuid.UUID, len(batch)), Bodies: make([]string, len(batch)),
@@ -191,7 +194,9 @@ func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchR
 	}
 	deadline := time.Now().Add(retryFor)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		began := time.Now()
 		rows, err := w.queries.PostBatch(ctx, arg)
+		w.metrics.commit.Observe(time.Since(began).Seconds())
 		if err == nil || !unreachable(err) || ctx.Err() != nil || time.Now().After(deadline) {
 			if err != nil {
 				err = fmt.Errorf("post a batch of %d: %w", len(batch), err)

@@ -34,16 +34,17 @@ type Log struct {
 type Serve struct {
 	Database
 	Log
-	Listen     string        `env:"PGCHAT_LISTEN" default:"127.0.0.1:8080" help:"Address to serve on."`
-	Name       string        `env:"PGCHAT_NAME" help:"This instance's name, as chat.instances shows it; the host's without it."`
-	Migrate    bool          `env:"PGCHAT_MIGRATE" default:"true" negatable:"" help:"Bring the schema up to date first."`
-	Signup     string        `env:"PGCHAT_SIGNUP" enum:"open,closed" default:"open" help:"Whether everybody may make an account: ${enum}."`
-	TrustProxy bool          `name:"trust-proxy" env:"PGCHAT_TRUST_PROXY" help:"Believe X-Forwarded-For, X-Forwarded-Proto and X-Request-ID: only behind a proxy that sets them."`
-	PostRate   float64       `env:"PGCHAT_POST_RATE" default:"10" help:"Messages a second that one connection may post; 0: no limit."`
-	PostBurst  int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one connection may post at once."`
-	Drain      time.Duration `env:"PGCHAT_DRAIN" default:"5s" help:"Time over which connections are closed when stopping."`
-	Lease      time.Duration `env:"PGCHAT_LEASE" default:"30s" help:"How long a heartbeat keeps this instance's users online."`
-	Heartbeat  time.Duration `env:"PGCHAT_HEARTBEAT" default:"10s" help:"Time between heartbeats."`
+	Listen        string        `env:"PGCHAT_LISTEN" default:"127.0.0.1:8080" help:"Address to serve on."`
+	MetricsListen string        `env:"PGCHAT_METRICS_LISTEN" placeholder:"HOST:PORT" help:"Address to serve Prometheus metrics (/metrics) and profiles (/debug/pprof/) on, for nobody else to reach; without it they are not served."`
+	Name          string        `env:"PGCHAT_NAME" help:"This instance's name, as chat.instances shows it; the host's without it."`
+	Migrate       bool          `env:"PGCHAT_MIGRATE" default:"true" negatable:"" help:"Bring the schema up to date first."`
+	Signup        string        `env:"PGCHAT_SIGNUP" enum:"open,closed" default:"open" help:"Whether everybody may make an account: ${enum}."`
+	TrustProxy    bool          `name:"trust-proxy" env:"PGCHAT_TRUST_PROXY" help:"Believe X-Forwarded-For, X-Forwarded-Proto and X-Request-ID: only behind a proxy that sets them."`
+	PostRate      float64       `env:"PGCHAT_POST_RATE" default:"10" help:"Messages a second that one connection may post; 0: no limit."`
+	PostBurst     int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one connection may post at once."`
+	Drain         time.Duration `env:"PGCHAT_DRAIN" default:"5s" help:"Time over which connections are closed when stopping."`
+	Lease         time.Duration `env:"PGCHAT_LEASE" default:"30s" help:"How long a heartbeat keeps this instance's users online."`
+	Heartbeat     time.Duration `env:"PGCHAT_HEARTBEAT" default:"10s" help:"Time between heartbeats."`
 }
 
 // Validate is called by kong after parsing.

@@ -32,6 +32,7 @@ const (
 
 // dialect is what differs between the kinds of connection. Its methods are called by the connection's goroutines.
 type dialect interface {
+	name() string
 	// receive handles a frame of the client; an error is told to it.
 	receive(c *conn, data []byte) error
 	// failure tells the client that a frame, or the post with this id, was refused.

@@ -42,6 +42,8 @@ type pageOut struct {
 	Content string    `json:"content,omitempty"`
 }
 
+func (p *page) name() string { return "page" }
+
 func (p *page) receive(c *conn, data []byte) error {
 	var in pageIn
 	if err := parse(data, &in); err != nil {

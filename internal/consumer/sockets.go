@@ -26,6 +26,7 @@ type Sockets struct {
 	cfg      Config
 	upgrader websocket.Upgrader
 	people   singleflight.Group
+	metrics  metrics
 
 	ctx     context.Context //nolint:containedctx // the life of what connections read, ended by Stop
 	stop    context.CancelFunc
@@ -69,7 +70,7 @@ type Proof struct {
 // New makes the consumers of an instance.
 func New(cfg Config) *Sockets {
 	s := &Sockets{
-		cfg: cfg, conns: map[*conn]struct{}{}, rooms: map[uuid.UUID]*roomOnline{}, check: map[uuid.UUID]bool{},
+		cfg: cfg, metrics: newMetrics(), conns: map[*conn]struct{}{}, rooms: map[uuid.UUID]*roomOnline{}, check: map[uuid.UUID]bool{},
 		ended: make(chan struct{}), soon: make(chan struct{}, 1),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: bufferLength, WriteBufferSize: bufferLength, WriteBufferPool: &sync.Pool{},
@@ -135,6 +136,7 @@ func (s *Sockets) serve(w http.ResponseWriter, r *http.Request, upgrader *websoc
 	draining := s.draining
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
+	s.metrics.opened.WithLabelValues(d.name()).Inc()
 	if draining {
 		c.end(websocket.CloseServiceRestart, "the server is stopping")
 	}

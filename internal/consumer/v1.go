@@ -85,6 +85,8 @@ type v1Error struct {
 	ID      string    `json:"id,omitempty"`
 }
 
+func (v *v1) name() string { return Protocol }
+
 func (v *v1) receive(c *conn, data []byte) error {
 	var in v1In
 	if err := parse(data, &in); err != nil {

@@ -42,10 +42,12 @@ func (c *conn) write() {
 			out = append(out, pingFrame)
 		}
 		if !c.send(out) {
+			c.sockets.metrics.stuck.Inc()
 			_ = c.raw.Close() // ends the reader, which cleans up
 			return
 		}
 		if closing != nil {
+			c.sockets.metrics.closed(closing.code)
 			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closing.code, closing.reason), time.Now().Add(time.Second))
 			_ = c.raw.Close()
 			return

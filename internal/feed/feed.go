@@ -40,6 +40,7 @@ type Feed struct {
 	log      *slog.Logger
 	channel  string
 	pages    singleflight.Group
+	metrics  metrics
 
 	ctx  context.Context //nolint:containedctx // the life of the feed's goroutines, ended by Stop
 	stop context.CancelFunc
@@ -51,7 +52,7 @@ type Feed struct {
 
 // New makes a feed that hears through l and reads through messages.
 func New(l layer.Layer, messages *chat.Messages, log *slog.Logger) *Feed {
-	return &Feed{layer: l, messages: messages, log: log, rooms: map[uuid.UUID]*room{}}
+	return &Feed{layer: l, messages: messages, log: log, rooms: map[uuid.UUID]*room{}, metrics: newMetrics()}
 }
 
 // Start opens the feed's channel; the layer may be started before or after.

@@ -173,6 +173,7 @@ func (r *room) compare(before, head chat.Cursor, exists bool) {
 }
 
 func (r *room) failLocked(err error) {
+	r.feed.metrics.failures.Inc()
 	r.err = err
 	r.wakeLocked()
 }
@@ -232,6 +233,7 @@ func (r *room) fill() {
 		}
 		from, to := r.cursor, r.target
 		r.mu.Unlock()
+		r.feed.metrics.gaps.Inc()
 		e, err := retry(r.feed.ctx, func() (*Event, error) { return r.readPage(r.feed.ctx, from, to) })
 		r.mu.Lock()
 		if err != nil {
@@ -275,6 +277,7 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor) (*Event, erro
 }
 
 func (r *room) deliverLocked(e *Event) {
+	r.feed.metrics.events.Inc()
 	r.cursor = e.moves(r.cursor)
 	e.after = r.cursor
 	r.ring = append(r.ring, e)

@@ -39,6 +39,7 @@ func (s *Subscription) Next(ctx context.Context) (Update, error) {
 	u := Update{Presence: r.presence}
 	if behind := r.base; s.at.Seq < behind.Seq || s.at.Rev < behind.Rev {
 		r.mu.Unlock()
+		r.feed.metrics.catchUps.Inc()
 		e, err := r.readPage(ctx, s.at, behind)
 		r.mu.Lock()
 		if err != nil {

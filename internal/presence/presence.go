@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgchat/pgchat/internal/store"
 )
@@ -49,9 +50,10 @@ type Presence struct {
 	queries  *store.Queries
 	log      *slog.Logger
 
-	wake chan struct{}
-	stop context.CancelFunc
-	done chan struct{}
+	wake   chan struct{}
+	stop   context.CancelFunc
+	done   chan struct{}
+	writes prometheus.Counter
 
 	mu      sync.Mutex
 	counts  map[place]int      // connections
@@ -65,6 +67,9 @@ type place struct{ room, user uuid.UUID }
 func New(pool *pgxpool.Pool, instance Instance, log *slog.Logger) *Presence {
 	return &Presence{
 		instance: instance, queries: store.New(pool), log: log,
+		writes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pgchat_presence_writes_total", Help: "Statements that wrote joins and leaves.",
+		}),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		counts: map[place]int{}, changed: map[place]struct{}{}, written: map[place]struct{}{},
 	}
@@ -125,6 +130,9 @@ func (p *Presence) Online(ctx context.Context, roomID uuid.UUID) ([]Person, erro
 	}
 	return online, nil
 }
+
+// Collectors are the presence's metrics.
+func (p *Presence) Collectors() []prometheus.Collector { return []prometheus.Collector{p.writes} }
 
 func (p *Presence) run(ctx context.Context) {
 	defer close(p.done)
@@ -250,6 +258,7 @@ func (p *Presence) flush(ctx context.Context) error {
 	}
 	writing, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
+	p.writes.Inc()
 	err := p.queries.SetPresence(writing, arg)
 	p.mu.Lock()
 	for i, room := range arg.RoomIds {

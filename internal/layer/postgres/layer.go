@@ -14,8 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -35,8 +37,11 @@ type Layer struct {
 	log       *slog.Logger
 	groups    layer.Groups
 
-	stop context.CancelFunc
-	done chan struct{}
+	stop    context.CancelFunc
+	done    chan struct{}
+	metrics metrics
+
+	beating sync.WaitGroup
 
 	mu        sync.Mutex
 	started   chan struct{} // closed when the listener first listens
@@ -53,7 +58,8 @@ type Layer struct {
 func New(pool *pgxpool.Pool, listenURL string, instance uuid.UUID, log *slog.Logger) *Layer {
 	return &Layer{
 		pool: pool, listenURL: listenURL, inbox: "inst:" + instance.String(), log: log,
-		done: make(chan struct{}), started: make(chan struct{}), err: layer.ErrStopped,
+		metrics: newMetrics(),
+		done:    make(chan struct{}), started: make(chan struct{}), err: layer.ErrStopped,
 		awaited: map[string][]chan struct{}{},
 	}
 }
@@ -62,6 +68,7 @@ func New(pool *pgxpool.Pool, listenURL string, instance uuid.UUID, log *slog.Log
 func (l *Layer) Start(ctx context.Context) error {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
+	l.beating.Go(func() { l.beat(run) })
 	go l.listen(run)
 	select {
 	case <-l.started:
@@ -83,8 +90,30 @@ func (l *Layer) Stop(context.Context) error {
 	if l.stop != nil {
 		l.stop()
 		<-l.done
+		l.beating.Wait()
 	}
 	return nil
+}
+
+const (
+	heartbeat      = "heartbeat "
+	heartbeatEvery = 10 * time.Second
+)
+
+// beat sends the time to this instance itself, by which the listener knows how long notifications take. It writes no WAL.
+func (l *Layer) beat(ctx context.Context) {
+	every := time.NewTicker(heartbeatEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+			if err := l.notify(ctx, l.inbox, heartbeat+strconv.FormatInt(time.Now().UnixNano(), 10)); err != nil && ctx.Err() == nil {
+				l.log.Debug("the listener's heartbeat was not sent", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Ready returns nil while the listener hears, else why it does not.
@@ -202,8 +231,15 @@ func (l *Layer) notify(ctx context.Context, name, payload string) error {
 }
 
 func (l *Layer) dispatch(name, payload string) {
+	l.metrics.notifications.Inc()
 	if name != l.inbox {
 		l.groups.ToGroup(name, payload)
+		return
+	}
+	if sent, ok := strings.CutPrefix(payload, heartbeat); ok {
+		if at, err := strconv.ParseInt(sent, 10, 64); err == nil {
+			l.metrics.lag.Observe(time.Since(time.Unix(0, at)).Seconds())
+		}
 		return
 	}
 	var letter envelope

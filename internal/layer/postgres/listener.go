@@ -77,6 +77,7 @@ func (l *Layer) session(ctx context.Context, listening func()) error {
 		return err
 	}
 	l.setState(nil)
+	l.metrics.connects.Inc()
 	listening()
 	for {
 		changed, asked := l.takeWork()
