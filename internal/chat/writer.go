@@ -32,7 +32,7 @@ type Post struct {
 
 // Writer stores messages by group commit: while one batch is being committed the next one collects, so that a lone
 // message waits for nothing and a busy moment makes larger batches. There is no timer. One goroutine, started by Start
-// and ended by Stop, owns all writing.
+// and ended by Stop, owns all writing; a second one answers, so that the database does not wait meanwhile.
 type Writer struct {
 	queries *store.Queries
 	queue   chan pending
@@ -57,9 +57,16 @@ func NewWriter(pool *pgxpool.Pool) *Writer {
 // Start begins to write. The context's values are used, not its end: Stop ends the writer.
 func (w *Writer) Start(ctx context.Context) {
 	ctx, w.abort = context.WithCancel(context.WithoutCancel(ctx))
+	stored := make(chan stored, 1)
+	go func() {
+		defer close(stored)
+		w.run(ctx, stored)
+	}()
 	go func() {
 		defer close(w.done)
-		w.run(ctx)
+		for s := range stored {
+			s.answer()
+		}
 	}()
 }
 
@@ -84,7 +91,7 @@ func (w *Writer) Stop(ctx context.Context) error {
 }
 
 // Submit queues a post and returns at once; posts of one caller are stored in the order of their calls. The answer comes
-// from the writer's goroutine and must not block: the message's seq, or an [Error] or a failure of the database. A post
+// from a goroutine of the writer's and must not block: the message's seq, or an [Error] or a failure of the database. A post
 // that cannot be queued is answered before Submit returns.
 func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 	w.mu.RLock()
@@ -123,7 +130,7 @@ func (w *Writer) Post(ctx context.Context, p Post) (int64, error) {
 	}
 }
 
-func (w *Writer) run(ctx context.Context) {
+func (w *Writer) run(ctx context.Context, out chan<- stored) {
 	var held *pending // taken from the queue, but too large for the batch before
 	for {
 		batch := make([]pending, 0, 16)
@@ -151,35 +158,46 @@ func (w *Writer) run(ctx context.Context) {
 				break collect
 			}
 		}
-		w.write(ctx, batch)
+		w.write(ctx, batch, out)
 	}
 }
 
-// write stores the batch and answers everyone in it. It tries again while the database cannot be reached, which is
+// write stores the batch and has everyone in it answered. It tries again while the database cannot be reached, which is
 // safe because an id is stored once; a batch that the database refuses is written post by post, so that a bad one
 // fails alone.
-func (w *Writer) write(ctx context.Context, batch []pending) {
+func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) {
 	rows, err := w.store(ctx, batch)
+	if err != nil && len(batch) > 1 && !unreachable(err) {
+		for _, p := range batch {
+			w.write(ctx, []pending{p}, out)
+		}
+		return
+	}
+	out <- stored{batch, rows, err}
+}
+
+// stored is a batch and what became of it.
+type stored struct {
+	batch []pending
+	rows  []store.PostBatchRow
+	err   error
+}
+
+func (s stored) answer() {
+	err := s.err
 	switch {
-	case err == nil && len(rows) == len(batch):
-		for i, r := range rows {
-			batch[i].answer(r.Seq, outcomeError(r.Outcome, batch[i].Post)) //nolint:gosec // of one length, as the case says
+	case err == nil && len(s.rows) == len(s.batch):
+		for i, r := range s.rows {
+			s.batch[i].answer(r.Seq, outcomeError(r.Outcome, s.batch[i].Post)) //nolint:gosec // of one length, as the case says
 		}
+		return
 	case err == nil:
-		for _, p := range batch {
-			p.answer(0, fmt.Errorf("post a batch of %d: got %d outcomes", len(batch), len(rows)))
-		}
-	case len(batch) > 1 && !unreachable(err):
-		for _, p := range batch {
-			w.write(ctx, []pending{p})
-		}
-	default:
-		if unreachable(err) {
-			err = errors.Join(Errorf(Unavailable, "The message could not be stored: the database cannot be reached. Send it again in a moment."), err)
-		}
-		for _, p := range batch {
-			p.answer(0, err)
-		}
+		err = fmt.Errorf("post a batch of %d: got %d outcomes", len(s.batch), len(s.rows))
+	case unreachable(err):
+		err = errors.Join(Errorf(Unavailable, "The message could not be stored: the database cannot be reached. Send it again in a moment."), err)
+	}
+	for _, p := range s.batch {
+		p.answer(0, err)
 	}
 }
 
