@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,8 +19,8 @@ import (
 
 type benchCommand struct {
 	config.Database
-	Set        bool          `help:"Run the set of scenarios of docs/performance.md instead of one of your own."`
-	Only       string        `help:"Of the set, this scenario alone." placeholder:"NAME"`
+	Set        string        `enum:"${bench_sets}" default:"" help:"Run the scenarios of a set of docs/performance.md instead of one of your own: speed, slow-reader, idle (15 minutes), growth (fills 50 million messages)." placeholder:"NAME"`
+	Only       string        `help:"Of the set (speed, where none is named), this scenario alone." placeholder:"NAME"`
 	Rooms      int           `default:"10" help:"Rooms."`
 	PerRoom    int           `name:"connections" default:"10" help:"Connections in each room."`
 	Publishers int           `default:"10" help:"Connections in each room that publish."`
@@ -26,24 +29,65 @@ type benchCommand struct {
 	Body       int           `default:"64" help:"Bytes of a message."`
 	Instances  int           `default:"1" help:"Servers that the connections are spread over."`
 	Pages      bool          `help:"Connect as HTML pages do, not as programs."`
-	Warmup     time.Duration `default:"2s" help:"Time before measuring."`
-	Time       time.Duration `default:"10s" help:"Time to measure."`
-	Runs       int           `default:"1" help:"Runs of each scenario; the one of median throughput is reported."`
+	Stalled    int           `help:"Connections in each room that read nothing."`
+	History    int           `help:"Messages that the rooms have before, in all."`
+	Warmup     time.Duration `help:"Time before measuring; 2s, or the set's."`
+	Time       time.Duration `help:"Time to measure; 10s, or the set's."`
+	Runs       int           `default:"1" help:"Runs of each scenario; the one of median throughput or latency is reported."`
 	JSON       string        `help:"Also write the results to this file." placeholder:"FILE"`
 	SVG        string        `help:"Also draw the results into this file." placeholder:"FILE"`
 }
 
-// Run puts load on the database by servers of its own, with users and rooms of its own, and prints what it carried.
-func (c *benchCommand) Run(ctx context.Context, p *program) error {
-	scenarios := []bench.Scenario{{
-		Name: "own", Rooms: c.Rooms, PerRoom: c.PerRoom, Publishers: min(c.Publishers, c.PerRoom), UnderWay: c.UnderWay, Rate: c.Rate,
-		Body: c.Body, Instances: c.Instances, Warmup: c.Warmup, Time: c.Time,
+// Validate is called by kong after parsing.
+func (c *benchCommand) Validate() error {
+	if c.Runs < 1 {
+		return fmt.Errorf("--runs %d must be at least 1", c.Runs)
+	}
+	if _, err := c.scenarios(); err != nil {
+		return err
+	}
+	return c.Database.Validate()
+}
+
+// scenarios are those asked for.
+func (c *benchCommand) scenarios() ([]bench.Scenario, error) {
+	all := []bench.Scenario{{
+		Name: "own", Rooms: c.Rooms, PerRoom: c.PerRoom, Publishers: min(c.Publishers, max(c.PerRoom-c.Stalled, 0)), UnderWay: c.UnderWay,
+		Rate: c.Rate, Body: c.Body, Instances: c.Instances, Stalled: c.Stalled, History: c.History, Warmup: 2 * time.Second, Time: 10 * time.Second,
 	}}
 	if c.Rate > 0 {
-		scenarios[0].UnderWay = 0
+		all[0].UnderWay = 0
 	}
-	if c.Set || c.Only != "" {
-		scenarios = bench.Set(c.Warmup, c.Time)
+	if c.Set != "" || c.Only != "" {
+		all = bench.Sets[cmp.Or(c.Set, "speed")]()
+	}
+	if c.Only != "" {
+		names := make([]string, len(all))
+		for i, s := range all {
+			names[i] = s.Name
+		}
+		i := slices.Index(names, c.Only)
+		if i < 0 {
+			return nil, fmt.Errorf("--only %q: the set has %s", c.Only, strings.Join(names, ", "))
+		}
+		all = all[i : i+1]
+	}
+	for i := range all {
+		s := &all[i]
+		s.Pages, s.Instances = c.Pages, max(s.Instances, c.Instances)
+		s.Warmup, s.Time = cmp.Or(c.Warmup, s.Warmup), cmp.Or(c.Time, s.Time)
+		if err := s.Check(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Run puts load on the database by servers of its own, with users and rooms of its own, and prints what it carried.
+func (c *benchCommand) Run(ctx context.Context, p *program) error {
+	scenarios, err := c.scenarios()
+	if err != nil {
+		return err
 	}
 	return withPool(ctx, c.Database, func(pool *pgxpool.Pool) error {
 		b := &bench.Bench{Pool: pool, DatabaseURL: pool.Config().ConnString(), Say: func(format string, args ...any) {
@@ -55,10 +99,6 @@ func (c *benchCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		for _, s := range scenarios {
-			if c.Only != "" && s.Name != c.Only {
-				continue
-			}
-			s.Pages, s.Instances = c.Pages, c.Instances
 			result, err := b.Median(ctx, s, c.Runs)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)
@@ -71,10 +111,10 @@ func (c *benchCommand) Run(ctx context.Context, p *program) error {
 
 func (c *benchCommand) print(p *program, report bench.Report) error {
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(table, "scenario\tacked/s\tdelivered/s\tp50 ms\tp90\tp99\tlost\tdoubled\trefused\tCPU µs/msg\tµs/delivery\tCPU %\tKB/conn\t")
+	_, _ = fmt.Fprintln(table, "scenario\tacked/s\tdelivered/s\tp50 ms\tp90\tp99\tlost\tdoubled\trefused\tCPU µs/msg\tµs/delivery\tCPU %\tKB/conn\tWAL KB\tpage p50\t")
 	for _, r := range report.Results {
-		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%d\t%d\t%.1f\t%.2f\t%.1f\t%.1f\t\n", r.Name, r.Acknowledged, r.Delivered,
-			r.P50, r.P90, r.P99, r.Lost, r.Doubled, r.Refused, r.CPUMessage, r.CPUDelivery, r.CPUShare, r.Memory)
+		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%d\t%d\t%.1f\t%.2f\t%.2f\t%.1f\t%.0f\t%.2f\t\n", r.Name, r.Acknowledged, r.Delivered,
+			r.P50, r.P90, r.P99, r.Lost, r.Doubled, r.Refused, r.CPUMessage, r.CPUDelivery, r.CPUShare, r.Memory, r.WAL, r.PageP50)
 	}
 	if err := table.Flush(); err != nil {
 		return err

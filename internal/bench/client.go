@@ -48,14 +48,14 @@ type client struct {
 }
 
 // connect opens the connection and joins its room.
-func (r *run) connect(ctx context.Context, address, room, secret string) (*client, error) {
+func (r *run) connect(ctx context.Context, address, room, secret string, history int) (*client, error) {
 	url, header := "ws"+strings.TrimPrefix(address, "http")+"/ws", http.Header{"Authorization": {"Bearer " + secret}}
-	hello := `{"type":"join","room":"` + room + `","after":"0.0"}`
+	hello := `{"type":"join","room":"` + room + `","after":"` + strconv.Itoa(history) + `.0"}`
 	post := `{"type":"post","room":"` + room + `","id":"`
 	dialer := websocket.Dialer{Subprotocols: []string{"pgchat.v1"}, HandshakeTimeout: 20 * time.Second}
 	if r.Pages {
 		url, header = "ws"+strings.TrimPrefix(address, "http")+"/rooms/"+room+"/ws", http.Header{"Cookie": {"pgchat_session=" + secret}}
-		hello, post = `{"type":"resume","cursor":"0.0"}`, `{"type":"post","id":"`
+		hello, post = `{"type":"resume","cursor":"`+strconv.Itoa(history)+`.0"}`, `{"type":"post","id":"`
 		dialer.Subprotocols = nil
 	}
 	ws, resp, err := dialer.DialContext(ctx, url, header)
@@ -67,6 +67,7 @@ func (r *run) connect(ctx context.Context, address, room, secret string) (*clien
 	}
 	_ = resp.Body.Close()
 	c := newClient(r, ws, post)
+	c.next.Store(int64(history) + 1)
 	if _, err := c.conn.Write(append(masked(len(hello)), hello...)); err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
@@ -82,6 +83,15 @@ func (r *run) connect(ctx context.Context, address, room, secret string) (*clien
 			return nil, fmt.Errorf("join: %s", frame)
 		}
 	}
+}
+
+// stall makes the kernel hold little for who reads nothing.
+func (c *client) stall() error {
+	tcp, ok := c.conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	return tcp.SetReadBuffer(4 << 10)
 }
 
 // newClient prepares a connection whose posts begin with the text given and go on with id and body.

@@ -33,6 +33,7 @@ type run struct {
 	over       atomic.Bool
 	clients    []*client
 	servers    []*server
+	history    int64 // messages of each room before the run
 	complaint  sync.Once
 	say        func(format string, args ...any)
 }
@@ -47,12 +48,12 @@ func (b *Bench) Run(ctx context.Context, s Scenario) (result Result, err error) 
 		return Result{}, err
 	}
 	b.Say("%s: %d rooms of %d connections, %d instances", s.Name, s.Rooms, s.PerRoom, s.Instances)
-	w, err := found(ctx, b.Pool, s)
+	w, err := found(ctx, b.Pool, s, b.Say)
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, w.remove(context.WithoutCancel(ctx))) }()
-	r := &run{Scenario: s, began: time.Now(), say: b.Say}
+	r := &run{Scenario: s, began: time.Now(), say: b.Say, history: int64(w.history)}
 	defer r.close()
 	for range s.Instances {
 		started, err := startServer(ctx, b.DatabaseURL, "serve", "--listen", "127.0.0.1:0", "--post-rate", "0", "--log-level", "warn", "--log-format", "text", "--drain", "0s")
@@ -69,10 +70,12 @@ func (b *Bench) Run(ctx context.Context, s Scenario) (result Result, err error) 
 		return Result{}, err
 	}
 	var readers errgroup.Group
-	for _, c := range r.clients {
-		readers.Go(c.read)
+	for i, c := range r.clients {
+		if !r.stalled(i) {
+			readers.Go(c.read)
+		}
 	}
-	measured, err := r.measure(ctx)
+	measured, err := r.measure(ctx, w)
 	if err == nil {
 		err = r.settle(ctx)
 	}
@@ -104,7 +107,10 @@ func (r *run) connectAll(ctx context.Context, w *world) error {
 	group.SetLimit(connectAtOnce)
 	for i, secret := range w.secrets {
 		group.Go(func() (err error) {
-			r.clients[i], err = r.connect(ctx, r.servers[i%len(r.servers)].address, w.rooms[i/r.PerRoom], secret)
+			r.clients[i], err = r.connect(ctx, r.servers[i%len(r.servers)].address, w.rooms[i/r.PerRoom], secret, w.history)
+			if err == nil && r.stalled(i) {
+				err = r.clients[i].stall()
+			}
 			return err
 		})
 	}
@@ -121,16 +127,21 @@ func (r *run) connectAll(ctx context.Context, w *world) error {
 	return err
 }
 
+// stalled reports whether connection i reads nothing: the last ones of each room.
+func (r *run) stalled(i int) bool { return i%r.PerRoom >= r.PerRoom-r.Stalled }
+
 // measurement is what was counted between two moments.
 type measurement struct {
 	time  time.Duration
 	acked int64
 	cpu   time.Duration
 	rss   int64
+	wal   int64
+	pages histogram
 }
 
 // measure publishes, and counts after the warm-up.
-func (r *run) measure(ctx context.Context) (m measurement, err error) {
+func (r *run) measure(ctx context.Context, w *world) (m measurement, err error) {
 	r.publishing.Store(true)
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
@@ -157,17 +168,41 @@ func (r *run) measure(ctx context.Context) (m measurement, err error) {
 	if err != nil {
 		return m, err
 	}
+	fromWAL, err := w.wal(ctx)
+	if err != nil {
+		return m, err
+	}
 	r.measuring.Store(true)
-	if err := pause(ctx, r.Time); err != nil {
+	if err := r.readPages(ctx, w, &m.pages); err != nil {
 		return m, err
 	}
 	r.measuring.Store(false)
 	m.time, m.acked = time.Since(from), r.acked()-fromAcked
 	toCPU, rss, err := r.usage()
 	m.cpu, m.rss = toCPU-fromCPU, rss
+	toWAL, walErr := w.wal(ctx)
+	m.wal, err = toWAL-fromWAL, errors.Join(err, walErr)
 	r.publishing.Store(false)
 	stop()
 	return m, errors.Join(err, publishers.Wait())
+}
+
+// readPages waits until the time is over, and reads pages of the history meanwhile where there is one.
+func (r *run) readPages(ctx context.Context, w *world, pages *histogram) error {
+	if r.History == 0 {
+		return pause(ctx, r.Time)
+	}
+	for end := time.Now().Add(r.Time); time.Now().Before(end); {
+		took, err := w.page(ctx)
+		if err != nil {
+			return fmt.Errorf("read a page: %w", err)
+		}
+		pages.add(took)
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openLoop sends at the rate, by turns from each publisher.
@@ -220,11 +255,11 @@ func (r *run) settle(ctx context.Context) error {
 // even reports whether all connections of a room are equally far, as far as its messages.
 func (r *run) even() bool {
 	for i := 0; i < len(r.clients); i += r.PerRoom {
-		stored := int64(0)
+		stored := r.history
 		for _, c := range r.clients[i : i+r.PerRoom] {
 			stored += c.acked.Load() - c.refused
 		}
-		for _, c := range r.clients[i : i+r.PerRoom] {
+		for _, c := range r.clients[i : i+r.PerRoom-r.Stalled] {
 			if c.next.Load() != stored+1 {
 				return false
 			}
@@ -256,11 +291,11 @@ func (r *run) result(m measurement, rssBefore int64) Result {
 	var all histogram
 	var delivered int64
 	for i := 0; i < len(r.clients); i += r.PerRoom {
-		stored := int64(0)
+		stored := r.history
 		for _, c := range r.clients[i : i+r.PerRoom] {
 			stored += c.acked.Load() - c.refused
 		}
-		for _, c := range r.clients[i : i+r.PerRoom] {
+		for _, c := range r.clients[i : i+r.PerRoom-r.Stalled] {
 			all.merge(&c.latency)
 			delivered += c.delivered
 			result.Lost += c.lost + max(0, stored+1-c.next.Load())
@@ -278,6 +313,7 @@ func (r *run) result(m measurement, rssBefore int64) Result {
 		result.CPUDelivery = cpu / float64(delivered)
 	}
 	result.CPUShare = 100 * m.cpu.Seconds() / result.Seconds
+	result.WAL, result.PageP50 = float64(m.wal)/1024, m.pages.quantile(.5)
 	result.Memory = float64(m.rss-rssBefore) / float64(len(r.clients))
 	return result
 }

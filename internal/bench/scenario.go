@@ -7,7 +7,10 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -21,7 +24,9 @@ type Scenario struct {
 	Rate       float64       `json:"rate,omitempty"`      // messages a second in all: an open loop
 	Body       int           `json:"body_bytes"`
 	Instances  int           `json:"instances"`
-	Pages      bool          `json:"pages,omitempty"` // connections as of HTML pages, not of programs
+	Stalled    int           `json:"stalled_per_room,omitempty"` // of the connections; they join and then read nothing
+	History    int           `json:"history,omitempty"`          // messages that the rooms have before, in all
+	Pages      bool          `json:"pages,omitempty"`            // connections as of HTML pages, not of programs
 	Warmup     time.Duration `json:"-"`
 	Time       time.Duration `json:"-"`
 }
@@ -31,8 +36,10 @@ func (s Scenario) Check() error {
 	switch {
 	case s.Rooms < 1 || s.PerRoom < 1 || s.Instances < 1:
 		return fmt.Errorf("rooms %d, connections %d and instances %d must be at least 1", s.Rooms, s.PerRoom, s.Instances)
-	case s.Publishers < 0 || s.Publishers > s.PerRoom:
-		return fmt.Errorf("%d publishers in a room of %d connections", s.Publishers, s.PerRoom)
+	case s.Publishers < 0 || s.Stalled < 0 || s.Publishers+s.Stalled > s.PerRoom:
+		return fmt.Errorf("%d publishers and %d stalled in a room of %d connections", s.Publishers, s.Stalled, s.PerRoom)
+	case s.History < 0:
+		return fmt.Errorf("a history of %d messages", s.History)
 	case s.Rate < 0 || s.UnderWay < 0 || s.UnderWay > 60:
 		return fmt.Errorf("a rate of %v or %d messages under way: they are positive, and a server lets 64 be under way", s.Rate, s.UnderWay)
 	case s.Publishers > 0 && s.Rate == 0 && s.UnderWay == 0:
@@ -45,19 +52,59 @@ func (s Scenario) Check() error {
 	return nil
 }
 
-// Set is what `make bench` runs; the same set is in docs/performance.md.
-func Set(warmup, duration time.Duration) []Scenario {
-	set := []Scenario{
-		{Name: "durable", Rooms: 100, PerRoom: 5, Publishers: 5, UnderWay: 4},
-		{Name: "open loop", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 500},
-		{Name: "closed loop", Rooms: 20, PerRoom: 5, Publishers: 1, UnderWay: 1},
-		{Name: "fan-out", Rooms: 1, PerRoom: 1000, Publishers: 10, UnderWay: 4},
-		{Name: "idle", Rooms: 50, PerRoom: 100},
-	}
+// Sets are what `make bench` runs, by name; docs/performance.md has their results.
+var Sets = map[string]func() []Scenario{"speed": speed, "slow-reader": slowReader, "idle": idle, "growth": growth}
+
+// SetNames are the names of the sets.
+func SetNames() []string { return slices.Sorted(maps.Keys(Sets)) }
+
+func with(base Scenario, set ...Scenario) []Scenario {
 	for i := range set {
-		set[i].Body, set[i].Instances, set[i].Warmup, set[i].Time = 64, 1, warmup, duration
+		s := &set[i]
+		s.Body, s.Instances = cmp.Or(s.Body, base.Body), cmp.Or(s.Instances, base.Instances)
+		s.Warmup, s.Time = cmp.Or(s.Warmup, base.Warmup), cmp.Or(s.Time, base.Time)
 	}
 	return set
+}
+
+var short = Scenario{Body: 64, Instances: 1, Warmup: 2 * time.Second, Time: 10 * time.Second}
+
+func speed() []Scenario {
+	return with(short,
+		Scenario{Name: "durable", Rooms: 100, PerRoom: 5, Publishers: 5, UnderWay: 4},
+		Scenario{Name: "open loop", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 500},
+		Scenario{Name: "closed loop", Rooms: 20, PerRoom: 5, Publishers: 1, UnderWay: 1},
+		Scenario{Name: "fan-out", Rooms: 1, PerRoom: 1000, Publishers: 10, UnderWay: 4},
+	)
+}
+
+// slowReader is a room with and without one who reads nothing, long enough for its socket's buffers to fill.
+func slowReader() []Scenario {
+	room := Scenario{Rooms: 1, PerRoom: 500, Publishers: 10, Rate: 100, Body: 4000, Instances: 1, Warmup: 15 * time.Second, Time: 15 * time.Second}
+	return with(room,
+		Scenario{Name: "all read", Rooms: 1, PerRoom: 500, Publishers: 10, Rate: 100},
+		Scenario{Name: "one stalled", Rooms: 1, PerRoom: 500, Publishers: 10, Rate: 100, Stalled: 1},
+	)
+}
+
+// idle is measured late: the handshakes' garbage is given back when no more connections come.
+func idle() []Scenario {
+	return with(short,
+		Scenario{Name: "memory", Rooms: 50, PerRoom: 100, Warmup: 3 * time.Minute},
+		Scenario{Name: "quiet", Rooms: 10, PerRoom: 10, Warmup: time.Minute, Time: 10 * time.Minute},
+	)
+}
+
+func growth() []Scenario {
+	return with(short,
+		Scenario{Name: "1 instance", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 200, Instances: 1},
+		Scenario{Name: "2 instances", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 200, Instances: 2},
+		Scenario{Name: "4 instances", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 200, Instances: 4},
+		Scenario{Name: "10 rooms", Rooms: 10, PerRoom: 1, Publishers: 1, Rate: 200},
+		Scenario{Name: "10,000 rooms", Rooms: 10_000, PerRoom: 1, Publishers: 1, Rate: 200, Warmup: 10 * time.Second},
+		Scenario{Name: "10 thousand messages", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 200, History: 10_000},
+		Scenario{Name: "50 million messages", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 200, History: 50_000_000},
+	)
 }
 
 // Result is what a run measured. Latencies are from sending to delivery, in milliseconds.
@@ -77,4 +124,6 @@ type Result struct {
 	CPUDelivery  float64 `json:"server_cpu_us_per_delivery"`
 	CPUShare     float64 `json:"server_cpu_percent"`
 	Memory       float64 `json:"server_kb_per_connection"`
+	WAL          float64 `json:"wal_kb"`                // while it was measured
+	PageP50      float64 `json:"page_p50_ms,omitempty"` // of the query for 50 messages of history
 }

@@ -50,7 +50,8 @@ func (s *server) stop() {
 	_ = s.cmd.Wait()
 }
 
-// usage is the CPU time that the process has used, and its resident memory in KB.
+// usage is the CPU time that the process has used, and its resident memory in KB: without the program's own text, of which
+// more is read in as more of it runs.
 func (s *server) usage() (cpu time.Duration, rss int64, err error) {
 	proc := fmt.Sprintf("/proc/%d/", s.cmd.Process.Pid)
 	stat, err := os.ReadFile(proc + "stat") //nolint:gosec // of a process that we have started
@@ -67,9 +68,17 @@ func (s *server) usage() (cpu time.Duration, rss int64, err error) {
 		}
 		cpu += time.Duration(n) * time.Second / ticks
 	}
-	rss, err = strconv.ParseInt(fields[21], 10, 64)
+	status, err := os.ReadFile(proc + "status") //nolint:gosec // of a process that we have started
 	if err != nil {
 		return 0, 0, fmt.Errorf("read the server's usage: %w", err)
 	}
-	return cpu, rss * int64(os.Getpagesize()) / 1024, nil
+	for line := range strings.Lines(string(status)) {
+		if kb, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			rss, err = strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
+		}
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the server's usage: %w", err)
+	}
+	return cpu, rss, nil
 }

@@ -2,12 +2,16 @@ package bench
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -17,17 +21,18 @@ type world struct {
 	prefix  string
 	rooms   []string // slugs
 	secrets []string // by connection: a token, or a session's
+	history int      // messages of each room
 }
 
 // found makes rooms and users: each connection is a user, a member of the one room that it joins.
-func found(ctx context.Context, pool *pgxpool.Pool, s Scenario) (*world, error) {
+func found(ctx context.Context, pool *pgxpool.Pool, s Scenario, say func(string, ...any)) (*world, error) {
 	random := make([]byte, 4)
-	_, _ = rand.Read(random) // never fails
+	_, _ = cryptorand.Read(random) // never fails
 	w := &world{pool: pool, prefix: "bench-" + hex.EncodeToString(random)}
 	hashes := make([][]byte, s.Rooms*s.PerRoom)
 	for i := range hashes {
 		secret := make([]byte, 32)
-		_, _ = rand.Read(secret)
+		_, _ = cryptorand.Read(secret)
 		w.secrets = append(w.secrets, base64.RawURLEncoding.EncodeToString(secret))
 		sum := sha256.Sum256([]byte(w.secrets[i]))
 		hashes[i] = sum[:]
@@ -54,7 +59,67 @@ func found(ctx context.Context, pool *pgxpool.Pool, s Scenario) (*world, error) 
 			return nil, fmt.Errorf("make rooms and users: %w", err)
 		}
 	}
+	if err := w.fill(ctx, s, say); err != nil {
+		_ = w.remove(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("make the history: %w", err)
+	}
 	return w, nil
+}
+
+// fill gives the rooms their history, room by room.
+func (w *world) fill(ctx context.Context, s Scenario, say func(string, ...any)) error {
+	w.history = s.History / s.Rooms
+	if w.history == 0 {
+		return nil
+	}
+	told := time.Now()
+	for i, room := range w.rooms {
+		if _, err := w.pool.Exec(ctx, `insert into chat.messages (room_id, seq, id, author_id, body, created_at)
+			select r.id, g, gen_random_uuid(), m.user_id, 'message ' || g || ' of a long history, such as rooms have after years',
+				now() - ($2 - g) * interval '1 second'
+			from chat.rooms r
+			cross join lateral (select user_id from chat.members where room_id = r.id limit 1) m
+			cross join generate_series(1, $2::int) g where r.slug = $1`, room, w.history); err != nil {
+			return err
+		}
+		if time.Since(told) > 10*time.Second {
+			say("  %d of %d messages of history", (i+1)*w.history, s.History)
+			told = time.Now()
+		}
+	}
+	if _, err := w.pool.Exec(ctx, `vacuum analyze chat.messages`); err != nil {
+		return err
+	}
+	_, err := w.pool.Exec(ctx, `checkpoint`)
+	var denied *pgconn.PgError
+	if errors.As(err, &denied) && denied.Code == "42501" {
+		return nil // it is done by itself, only later
+	}
+	return err
+}
+
+// page reads 50 messages of history from somewhere in a room and returns how long the database took.
+func (w *world) page(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	rows, err := w.pool.Query(ctx, `select m.seq, m.id, u.name, m.body, m.created_at from chat.messages m join chat.users u on u.id = m.author_id
+		where m.room_id = (select id from chat.rooms where slug = $1) and m.seq < $2 order by m.seq desc limit 50`,
+		w.rooms[rand.IntN(len(w.rooms))], 51+rand.IntN(w.history)) //nolint:gosec // any place will do
+	if err != nil {
+		return 0, err
+	}
+	for rows.Next() {
+		// Only the time counts.
+	}
+	return time.Since(began), rows.Err()
+}
+
+// wal is how many bytes of WAL the server has written so far; 0 where it does not tell.
+func (w *world) wal(ctx context.Context) (n int64, err error) {
+	err = w.pool.QueryRow(ctx, `select case when pg_is_in_recovery() then 0 else pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') end::bigint`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("read how much WAL was written: %w", err)
+	}
+	return n, nil
 }
 
 // remove removes all that the run has made.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -13,7 +14,11 @@ import (
 // Activity is the group of all instances: whose sessions have ended travels in it.
 const Activity = "activity"
 
-const checkEvery = time.Minute // whether sessions have expired
+const (
+	checkEvery = time.Minute // whether sessions have expired
+	pingParts  = 100         // into which pinging all is divided
+	trimAfter  = 1000        // connections that have come
+)
 
 // Receive implements [layer.Receiver]: the connections of users whose sessions have ended are looked at.
 func (s *Sockets) Receive(_, payload string) {
@@ -53,22 +58,52 @@ func (s *Sockets) checkSoon() {
 // every minute, those of a user at once when a session of theirs was deleted.
 func (s *Sockets) look() {
 	defer close(s.ended)
-	check, ping := time.NewTicker(checkEvery), time.NewTicker(pingEvery)
+	check, ping := time.NewTicker(checkEvery), time.NewTicker(pingEvery/pingParts)
 	defer check.Stop()
 	defer ping.Stop()
+	var toPing []*conn
 	for {
 		select {
 		case <-ping.C:
-			for _, c := range s.all() {
-				c.sendPing()
-			}
+			toPing = s.pingSome(toPing)
 		case <-s.soon:
 			s.checkSessions(false)
 		case <-check.C:
 			s.checkSessions(true)
+			s.trim()
 		case <-s.ctx.Done():
 			return
 		}
+	}
+}
+
+// pingSome pings the next of the connections, so many that all have their turn within pingEvery: thousands of pings at once
+// would be thousands of writers at once. It returns those whose turn is still to come.
+func (s *Sockets) pingSome(left []*conn) []*conn {
+	if len(left) == 0 {
+		left = s.all()
+	}
+	for range min(len(left), s.Connections()/pingParts+1) {
+		left[0].sendPing()
+		left = left[1:]
+	}
+	return left
+}
+
+// trim gives memory back to the system, once, when many connections have come and no more are coming: what their
+// handshakes left behind would stay with the process, half as much again as they need (docs/performance.md).
+func (s *Sockets) trim() {
+	s.mu.Lock()
+	came := s.came
+	rush := came-s.trimmed >= trimAfter
+	calm := came == s.cameBefore
+	s.cameBefore = came
+	if rush && calm {
+		s.trimmed = came
+	}
+	s.mu.Unlock()
+	if rush && calm {
+		debug.FreeOSMemory()
 	}
 }
 

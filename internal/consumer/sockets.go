@@ -34,13 +34,16 @@ type Sockets struct {
 	ended   chan struct{} // closed when the goroutine of Start has ended
 	soon    chan struct{} // sessions are to be looked at
 
-	mu       sync.Mutex
-	conns    map[*conn]struct{}
-	rooms    map[uuid.UUID]*roomOnline
-	check    map[uuid.UUID]bool // users whose sessions are to be looked at
-	checkAll bool
-	draining bool
-	empty    *sync.Cond // conns has become empty
+	mu         sync.Mutex
+	conns      map[*conn]struct{}
+	rooms      map[uuid.UUID]*roomOnline
+	check      map[uuid.UUID]bool // users whose sessions are to be looked at
+	checkAll   bool
+	draining   bool
+	came       int // connections, ever; and how many when memory was trimmed, and when it was last thought of
+	trimmed    int
+	cameBefore int
+	empty      *sync.Cond // conns has become empty
 }
 
 // Config is what the consumers stand on.
@@ -135,6 +138,7 @@ func (s *Sockets) serve(w http.ResponseWriter, r *http.Request, upgrader *websoc
 	s.mu.Lock()
 	draining := s.draining
 	s.conns[c] = struct{}{}
+	s.came++
 	s.mu.Unlock()
 	s.metrics.opened.WithLabelValues(d.name()).Inc()
 	if draining {
