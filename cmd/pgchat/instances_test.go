@@ -60,6 +60,7 @@ type instance struct {
 	address string // http://host:port
 	host    string
 	psql    string // what it says to look in with
+	out     *bufio.Reader
 	ended   chan struct{}
 }
 
@@ -85,6 +86,7 @@ func serveAs(t *testing.T, user *syscall.Credential, bin, url, listen string, ar
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
+	i.out = lines
 	line, err := lines.ReadString('\n')
 	if err != nil {
 		t.Fatalf("pgchat serve printed %q: %v", line, err)
@@ -101,6 +103,16 @@ func serveAs(t *testing.T, user *syscall.Credential, bin, url, listen string, ar
 	}()
 	t.Cleanup(func() { i.signal(syscall.SIGTERM) })
 	return i
+}
+
+// metrics is the address of the metrics of an instance that serves them.
+func (i *instance) metrics(t *testing.T) string {
+	t.Helper()
+	line, err := i.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("pgchat serve printed %q: %v", line, err)
+	}
+	return strings.TrimSpace(strings.TrimPrefix(line, "Metrics: "))
 }
 
 // signal sends it, waits for the process to end and returns its exit status; -1: a signal ended it.

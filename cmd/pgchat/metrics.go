@@ -17,13 +17,14 @@ import (
 )
 
 // serveMetrics serves Prometheus metrics at /metrics and profiles at /debug/pprof/ until the returned stop is called.
-func serveMetrics(ctx context.Context, address string, log *slog.Logger, all ...prometheus.Collector) (stop func(context.Context) error, err error) {
+// It returns their address, which is not the one given where that ends in :0.
+func serveMetrics(ctx context.Context, address string, log *slog.Logger, all ...prometheus.Collector) (url string, stop func(context.Context) error, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(all...)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("serve metrics on %s: %w", address, err)
+		return "", nil, fmt.Errorf("serve metrics on %s: %w", address, err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
@@ -37,8 +38,7 @@ func serveMetrics(ctx context.Context, address string, log *slog.Logger, all ...
 			log.Error("metrics are not served any more", "error", err)
 		}
 	}()
-	log.Info("metrics are served", "address", "http://"+listener.Addr().String()+"/metrics")
-	return srv.Shutdown, nil
+	return "http://" + listener.Addr().String() + "/metrics", srv.Shutdown, nil
 }
 
 // poolMetrics are those of the connection pool.

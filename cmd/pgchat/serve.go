@@ -106,13 +106,15 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer stopping(&err, c.Drain, sockets.Stop)
+	metrics := ""
 	if c.MetricsListen != "" {
 		all := slices.Concat(sockets.Collectors(), writer.Collectors(), rooms.Collectors(), carrier.Collectors(), online.Collectors(), poolMetrics(pool))
-		stop, metricsErr := serveMetrics(ctx, c.MetricsListen, log, all...)
+		url, stop, metricsErr := serveMetrics(ctx, c.MetricsListen, log, all...)
 		if metricsErr != nil {
 			return metricsErr
 		}
 		defer stopping(&err, c.Drain, stop)
+		metrics = "Metrics: " + url + "\n"
 	}
 	srv := server.New(server.Config{
 		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Tokens: tokens,
@@ -124,7 +126,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		},
 	})
 	srv.Start(listener)
-	_, _ = fmt.Fprintf(p.out, "pgchat serves http://%s\nLook in with: %s\n", listener.Addr(), d.psql)
+	_, _ = fmt.Fprintf(p.out, "pgchat serves http://%s\nLook in with: %s\n%s", listener.Addr(), d.psql, metrics)
 	select {
 	case err := <-srv.Done():
 		return fmt.Errorf("serve: %w", err)
