@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
 
@@ -27,7 +28,7 @@ const (
 	slack        = 5 * time.Second  // deadlines are moved once they have lost so much: moving them costs
 	firstRetry   = 50 * time.Millisecond
 	lastRetry    = 2 * time.Second
-	bufferLength = 512
+	bufferLength = 256
 )
 
 // dialect is what differs between the kinds of connection. Its methods are called by the connection's goroutines.
@@ -72,9 +73,15 @@ type conn struct {
 	writeBy  time.Time // the writer's
 }
 
+// room is what a connection keeps of a chat.Room: there are many connections.
+type room struct {
+	ID   uuid.UUID
+	Slug string
+}
+
 // joined is a room that a connection has joined. What is not guarded by conn.mu is the writer's.
 type joined struct {
-	room  chat.Room
+	room  room
 	sub   *feed.Subscription
 	woken bool // under conn.mu
 	left  bool // under conn.mu
@@ -140,7 +147,7 @@ func (c *conn) disconnect() {
 
 // join opens the room at the cursor. answer, made from the subscription's cursor, leaves before anything of the room; nil:
 // none.
-func (c *conn) join(room chat.Room, after chat.Cursor, answer func(j *joined) []byte) error {
+func (c *conn) join(room room, after chat.Cursor, answer func(j *joined) []byte) error {
 	c.mu.Lock()
 	full := len(c.rooms) >= maxRooms
 	c.mu.Unlock()

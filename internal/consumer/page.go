@@ -14,7 +14,7 @@ import (
 // in one room, from its first frame on, which says what the page has.
 type page struct {
 	sockets *Sockets
-	room    chat.Room
+	room    room
 }
 
 // pageIn is what a page may send.

@@ -132,16 +132,16 @@ func (v *v1) join(c *conn, in v1In) error {
 			return err
 		}
 	}
-	room, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
+	found, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
 	if err != nil {
 		return err
 	}
-	err = c.join(room, after, func(j *joined) []byte {
+	err = c.join(room{found.ID, found.Slug}, after, func(j *joined) []byte {
 		there := 0
-		if now, err := v.sockets.online(room.ID, 0); err == nil {
+		if now, err := v.sockets.online(found.ID, 0); err == nil {
 			j.told, there = now, len(now.people)
 		}
-		return frame(v1Joined{Type: "joined", Room: room.Slug, Cursor: j.sub.Cursor().String(), Online: there})
+		return frame(v1Joined{Type: "joined", Room: found.Slug, Cursor: j.sub.Cursor().String(), Online: there})
 	})
 	switch {
 	case errors.Is(err, feed.ErrAhead):

@@ -56,12 +56,16 @@ type Presence struct {
 	writes prometheus.Counter
 
 	mu      sync.Mutex
-	counts  map[place]int      // connections
+	held    map[place]holding
 	changed map[place]struct{} // not written yet
-	written map[place]struct{} // has a row
 }
 
 type place struct{ room, user uuid.UUID }
+
+type holding struct {
+	connections int32
+	written     bool // has a row
+}
 
 // New makes the presence of an instance; it writes through pool.
 func New(pool *pgxpool.Pool, instance Instance, log *slog.Logger) *Presence {
@@ -71,7 +75,7 @@ func New(pool *pgxpool.Pool, instance Instance, log *slog.Logger) *Presence {
 			Name: "pgchat_presence_writes_total", Help: "Statements that wrote joins and leaves.",
 		}),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		counts: map[place]int{}, changed: map[place]struct{}{}, written: map[place]struct{}{},
+		held: map[place]holding{}, changed: map[place]struct{}{},
 	}
 }
 
@@ -105,11 +109,11 @@ func (p *Presence) Join(roomID, userID uuid.UUID) { p.add(place{roomID, userID},
 // Leave counts one less.
 func (p *Presence) Leave(roomID, userID uuid.UUID) { p.add(place{roomID, userID}, -1) }
 
-func (p *Presence) add(at place, n int) {
+func (p *Presence) add(at place, n int32) {
 	p.mu.Lock()
-	if p.counts[at] += n; p.counts[at] <= 0 {
-		delete(p.counts, at)
-	}
+	h := p.held[at]
+	h.connections += n
+	p.held[at] = h
 	p.changed[at] = struct{}{}
 	p.mu.Unlock()
 	select {
@@ -204,8 +208,9 @@ func (p *Presence) restore(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.written)
-	for at := range p.counts {
+	for at, h := range p.held {
+		h.written = false
+		p.held[at] = h
 		p.changed[at] = struct{}{}
 	}
 	return nil
@@ -241,11 +246,11 @@ func (p *Presence) flush(ctx context.Context) error {
 	arg := store.SetPresenceParams{InstanceID: p.instance.ID}
 	told := map[uuid.UUID]struct{}{}
 	for at := range changed {
-		count := p.counts[at]
+		h := p.held[at]
 		arg.RoomIds = append(arg.RoomIds, at.room)
 		arg.UserIds = append(arg.UserIds, at.user)
-		arg.Connections = append(arg.Connections, int32(count)) //nolint:gosec // connections of one user
-		if _, was := p.written[at]; was != (count > 0) {
+		arg.Connections = append(arg.Connections, h.connections)
+		if h.written != (h.connections > 0) {
 			told[at.room] = struct{}{}
 		}
 	}
@@ -263,13 +268,15 @@ func (p *Presence) flush(ctx context.Context) error {
 	p.mu.Lock()
 	for i, room := range arg.RoomIds {
 		at := place{room, arg.UserIds[i]}
-		switch {
-		case err != nil:
+		if err != nil {
 			p.changed[at] = struct{}{}
-		case arg.Connections[i] > 0:
-			p.written[at] = struct{}{}
-		default:
-			delete(p.written, at)
+			continue
+		}
+		h := p.held[at]
+		h.written = arg.Connections[i] > 0
+		p.held[at] = h
+		if h == (holding{}) {
+			delete(p.held, at)
 		}
 	}
 	p.mu.Unlock()
