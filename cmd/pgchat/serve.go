@@ -44,7 +44,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer d.close(&err)
-	pool, err := d.connect(ctx)
+	pool, err := d.connect(ctx, postgres.Serving)
 	if err != nil {
 		return err
 	}
