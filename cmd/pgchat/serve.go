@@ -121,6 +121,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,
 			"listener": func(context.Context) error { return carrier.Ready() },
+			"writer":   func(context.Context) error { return writer.Ready() },
 		},
 	})
 	srv.Start(listener)
