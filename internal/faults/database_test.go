@@ -72,7 +72,12 @@ func folder(t *testing.T) string {
 // startDatabase starts the PostgreSQL of bin on the data in dir.
 func startDatabase(t *testing.T, bin, dir string, settings ...string) *database {
 	t.Helper()
-	d := &database{dir: dir, port: freePort(t)}
+	return startDatabaseOn(t, bin, dir, freePort(t), settings...)
+}
+
+func startDatabaseOn(t *testing.T, bin, dir string, port int, settings ...string) *database {
+	t.Helper()
+	d := &database{dir: dir, port: port}
 	access := filepath.Join(dir, "hba.conf")
 	if err := os.WriteFile(access, []byte(hba), 0o644); err != nil {
 		t.Fatal(err)
@@ -146,6 +151,9 @@ func query[T any](ctx context.Context, d *database, scan pgx.RowToFunc[T], sql s
 	return pgx.CollectRows(rows, scan)
 }
 
+// plainQueue says nothing of the queue: it has 8 GB, more than a test fills.
+const plainQueue = "log_min_messages=warning"
+
 // queueOf is the setting for a queue of notifications that can be filled, where the PostgreSQL has it.
 func queueOf(t *testing.T) string {
 	t.Helper()
@@ -154,7 +162,7 @@ func queueOf(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(out), "PostgreSQL) 15") || strings.Contains(string(out), "PostgreSQL) 16") {
-		return "log_min_messages=warning"
+		return plainQueue
 	}
 	return "max_notify_queue_pages=64" // 512 KiB
 }

@@ -78,6 +78,7 @@ func (w *world) settle(t *testing.T) {
 	if !w.until(ctx, everything) {
 		t.Error("not everybody has everything after the faults have ended")
 	}
+	w.everybodyOnline(t)
 	w.stop()
 	w.check(t, table)
 }
@@ -168,4 +169,12 @@ func compare(t *testing.T, who string, has, want view) {
 			}
 		}
 	}
+}
+
+// everybodyOnline waits until presence says of everybody that they are in every room, no more and no less.
+func (w *world) everybodyOnline(t *testing.T) {
+	t.Helper()
+	w.db.becomes(t, fmt.Sprintf(`select count(*) = %d and count(distinct (p.room_id, p.user_id)) = %[1]d
+		from chat.presence p join chat.instances i on i.id = p.instance_id
+		where i.heartbeat_at between now() - interval '4 seconds' and now() + interval '4 seconds'`, len(w.members)*len(w.members[0].ledger.rooms)))
 }

@@ -11,6 +11,7 @@ type post struct {
 	id, room, body string
 	bad            string    // the code with which it must be refused; "": it is good
 	sent           bool      // on the connection that there is
+	since          time.Time // when it was sent
 	after          time.Time // not to be sent before
 }
 
@@ -40,11 +41,18 @@ type ledger struct {
 	wrong    []error // what was seen to break the law
 	received int64
 	again    int64 // posts sent again
+	told     []refusal
 }
 
 type ack struct {
 	room, body string
 	seq        int64
+}
+
+// refusal is an answer after which the same is sent again.
+type refusal struct {
+	message string
+	waited  time.Duration // for it
 }
 
 func newLedger(rooms ...string) ledger {
@@ -138,6 +146,7 @@ func (l *ledger) takeError(f frame) error {
 	case again:
 		p.sent, p.after = false, time.Now().Add(200*time.Millisecond)
 		l.again++
+		l.told = append(l.told, refusal{f.Message, time.Since(p.since)})
 	case f.Code != p.bad:
 		l.broken("post %s was refused as %s, want %q: %s", f.ID, f.Code, p.bad, f.Message)
 		delete(l.pending, f.ID)

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,7 @@ type member struct {
 	pace        time.Duration
 	random      *rand.Rand // of tick alone
 	noPosts     string     // a room of which it is no member: posts there are refused
+	stays       bool       // never cuts its connection by itself
 
 	quiet    atomic.Bool // posts nothing new and stays
 	connects atomic.Int64
@@ -44,7 +46,6 @@ type member struct {
 	mu     sync.Mutex
 	ledger ledger
 	ws     *websocket.Conn // nil: not connected
-	closed int             // close codes other than those that ask to come back
 }
 
 const maxPending = 20
@@ -123,6 +124,9 @@ func (m *member) read(ctx context.Context, ws *websocket.Conn) error {
 		if err != nil {
 			return err
 		}
+		if bytes.HasPrefix(data, []byte(`{"type":"presence"`)) {
+			continue // the names of all who are online, which 1,000 members would decode each time
+		}
 		var f frame
 		if err := json.Unmarshal(data, &f); err != nil {
 			m.record(func(l *ledger) { l.broken("%s got %q: %v", m.name, data, err) })
@@ -161,7 +165,6 @@ func (m *member) take(l *ledger, f frame) error {
 		l.takeAck(f)
 	case "error":
 		return l.takeError(f)
-	case "presence":
 	default:
 		return fmt.Errorf("a frame of type %q", f.Type)
 	}
@@ -214,11 +217,11 @@ func (m *member) next() (frames []request, stay bool) {
 	}
 	for _, p := range m.ledger.pending {
 		if !p.sent && m.ledger.rooms[p.room].joined && !now.Before(p.after) {
-			p.sent = true
+			p.sent, p.since = true, now
 			frames = append(frames, request{Type: "post", Room: p.room, ID: p.id, Body: p.body})
 		}
 	}
-	return frames, quiet || m.random.IntN(150) > 0
+	return frames, quiet || m.stays || m.random.IntN(150) > 0
 }
 
 // compose makes a post, now and then one that must be refused.

@@ -67,8 +67,3 @@ func roundOfEverything(t *testing.T, random *rand.Rand, during time.Duration) co
 	c.faults = broken
 	return c
 }
-
-func TestEverythingBreaks(t *testing.T) {
-	c := roundOfEverything(t, dice(t), 30*time.Second)
-	t.Log(c)
-}
