@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test deps web lint tidy unit generate fmt
+.PHONY: help run build test deps web lint tidy unit faults generate fmt
 # The tools have a module of their own, so that what they need is not what pgchat needs.
 TOOL = CGO_ENABLED=0 go tool -modfile=.ci/tools/go.mod
 
@@ -44,6 +44,10 @@ unit: ## unit and integration tests against a real PostgreSQL, with the race det
 	@# The database's own behaviour once more on the system's PostgreSQL, the oldest that is supported where it is 15.
 	PGCHAT_TEST_PGBIN=$(firstword $(wildcard /usr/lib/postgresql/*/bin)) go test -count=1 \
 		./internal/store ./internal/chat ./internal/layer/... ./internal/feed ./internal/presence ./internal/server
+
+FOR = 30m
+faults: deps web db/embedded/node_modules/.stamp ## break everything for FOR=30m and check that no message suffers (docs/reliability.md)
+	PGCHAT_FAULTS_FOR=$(FOR) go test -race -count=1 -timeout=0 -v -run TestFaults ./internal/faults
 
 generate: ## make the code of internal/store from queries/
 	$(TOOL) sqlc generate

@@ -28,6 +28,7 @@ func (w *world) mix(t *testing.T, random *rand.Rand, faults []named, during time
 			f.fault.Break(ctx, random)
 			pause(ctx, 0, f.lasts(random)) // the next one comes while this one is broken
 		}
+		slices.SortStableFunc(turn, func(a, b named) int { return a.order - b.order })
 		for _, f := range turn {
 			f.fault.Mend(ctx)
 		}

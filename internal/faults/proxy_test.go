@@ -20,8 +20,15 @@ var toxics = toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop
 // newLink stands before the address.
 func newLink(t *testing.T, name, to string) *link {
 	t.Helper()
-	l := &link{proxy: toxiproxy.NewProxy(toxics, name, fmt.Sprint("127.0.0.1:", freePort(t)), to)}
-	if err := l.proxy.Start(); err != nil {
+	var l *link
+	var err error
+	for range 10 { // somebody else may be quicker
+		l = &link{proxy: toxiproxy.NewProxy(toxics, name, fmt.Sprint("127.0.0.1:", freePort(t)), to)}
+		if err = l.proxy.Start(); err == nil {
+			break
+		}
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.proxy.Stop)

@@ -29,7 +29,6 @@ const (
 // hall is a room with a large audience that does nothing but note how long messages take.
 type hall struct {
 	address string
-	tokens  []string
 	began   time.Time
 
 	mu    sync.Mutex

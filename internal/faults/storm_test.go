@@ -18,7 +18,7 @@ func roundOfStorm(t *testing.T, random *rand.Rand, _ time.Duration) counts {
 	}
 	db := startDatabase(t, postgresBin(t), folder(t))
 	db.migrate(t)
-	w := newWorld(t, random, db, plan{instances: 2, members: members, rooms: 1, pace: time.Second, bin: bin})
+	w := newWorld(t, random, db, plan{instances: 2, members: members, rooms: 1, pace: time.Second, bin: bin, direct: true})
 	for i, m := range w.members {
 		m.stays = true
 		m.quiet.Store(i >= posters)

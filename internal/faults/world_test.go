@@ -38,6 +38,7 @@ type plan struct {
 	bin                       string
 	url                       func(pgLink *link) string // DATABASE_URL of an instance
 	args                      []string
+	direct                    bool // members connect past the proxies
 }
 
 // newWorld makes users, rooms and instances on the database.
@@ -58,7 +59,11 @@ func newWorld(t *testing.T, random *mathrand.Rand, db *database, p plan) *world 
 		w.pgLinks = append(w.pgLinks, pg)
 		w.links = append(w.links, newLink(t, fmt.Sprint("instance-", i), listen))
 		w.instances = append(w.instances, startInstance(t, p.bin, listen, p.url(pg), p.args...))
-		addresses = append(addresses, w.links[i].address())
+		if p.direct {
+			addresses = append(addresses, listen)
+		} else {
+			addresses = append(addresses, w.links[i].address())
+		}
 	}
 	for i, token := range tokens {
 		m := &member{
