@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test deps web lint tidy unit generate fmt bench bench-growth
+.PHONY: help run build test deps web lint tidy unit faults generate fmt bench bench-growth
 # The tools have a module of their own, so that what they need is not what pgchat needs.
 TOOL = CGO_ENABLED=0 go tool -modfile=.ci/tools/go.mod
 
@@ -55,6 +55,10 @@ bench: build db/embedded/node_modules/.stamp ## measure what docs/performance.md
 
 bench-growth: build db/embedded/node_modules/.stamp ## measure with 1 to 4 instances, 10,000 rooms, 50 million messages (30 minutes, 30 GB of disk)
 	$(BENCH) --set growth --json docs/bench/growth.json --svg docs/bench/growth.svg
+
+FOR = 30m
+faults: deps web db/embedded/node_modules/.stamp ## break everything for FOR=30m and check that no message suffers (docs/reliability.md)
+	PGCHAT_FAULTS_FOR=$(FOR) go test -race -count=1 -timeout=0 -v -run TestFaults ./internal/faults
 
 generate: ## make the code of internal/store from queries/
 	$(TOOL) sqlc generate

@@ -20,7 +20,7 @@ var floors = map[string]int{
 }
 
 // forTests are packages that tests alone may import.
-var forTests = map[string]bool{"pgtest": true, "layer/layertest": true}
+var forTests = map[string]bool{"pgtest": true, "layer/layertest": true, "faults": true}
 
 func TestImportsGoDownwardOnly(t *testing.T) {
 	const prefix = "github.com/pgchat/pgchat/internal/"

@@ -14,9 +14,10 @@ WITH held AS (
 SELECT pg_notify('room:' || room_id, '{"presence":true}') FROM held;
 
 -- name: SweepInstances :many
--- Removes the instances whose lease has ended, tells their rooms, and returns their names.
+-- Removes the instances whose lease has ended, tells their rooms, and returns their names. A heartbeat from the future
+-- is one from before the clock was set back: who lives beats again soon, who does not would haunt the rooms until then.
 WITH dead AS (
-    DELETE FROM chat.instances WHERE heartbeat_at < now() - sqlc.arg(lease_seconds)::float8 * interval '1 second' RETURNING id, name
+    DELETE FROM chat.instances WHERE heartbeat_at NOT BETWEEN now() - sqlc.arg(lease_seconds)::float8 * interval '1 second' AND now() + sqlc.arg(lease_seconds)::float8 * interval '1 second' RETURNING id, name
 ), told AS (
     SELECT pg_notify('room:' || p.room_id, '{"presence":true}')
     FROM (SELECT DISTINCT room_id FROM chat.presence WHERE instance_id IN (SELECT id FROM dead)) p

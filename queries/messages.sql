@@ -26,3 +26,11 @@ ORDER BY m.rev LIMIT sqlc.arg(max_rows);
 
 -- name: Heads :many
 SELECT room_id, last_seq, last_rev FROM chat.room_heads WHERE room_id = ANY (sqlc.arg(room_ids)::uuid[]);
+
+-- name: ProbeWriting :exec
+-- Fails where a batch would: it writes and notifies as one does, without a message.
+SELECT pg_notify('probe', '') FROM (SELECT count(*) FROM chat.post_batch('{}', '{}', '{}', '{}')) p;
+
+-- name: AdvanceNotifications :exec
+-- Removes from the queue of notifications what everybody has heard. After the queue was full nothing else does.
+SELECT pg_notification_queue_usage();

@@ -17,5 +17,5 @@ SELECT pg_notify('room:' || room_id, '{"presence":true}') FROM (SELECT unnest(sq
 SELECT u.id, u.name FROM chat.users u
 WHERE u.id IN (
     SELECT p.user_id FROM chat.presence p JOIN chat.instances i ON i.id = p.instance_id
-    WHERE p.room_id = sqlc.arg(room_id) AND i.heartbeat_at >= now() - sqlc.arg(lease_seconds)::float8 * interval '1 second')
+    WHERE p.room_id = sqlc.arg(room_id) AND i.heartbeat_at BETWEEN now() - sqlc.arg(lease_seconds)::float8 * interval '1 second' AND now() + sqlc.arg(lease_seconds)::float8 * interval '1 second')
 ORDER BY lower(u.name);

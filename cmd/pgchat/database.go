@@ -46,8 +46,8 @@ func openDatabase(ctx context.Context, cfg config.Database) (*database, error) {
 }
 
 // connect makes a pool.
-func (d *database) connect(ctx context.Context) (*pgxpool.Pool, error) {
-	return postgres.Connect(ctx, d.url)
+func (d *database) connect(ctx context.Context, options ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+	return postgres.Connect(ctx, d.url, options...)
 }
 
 // close gives the database up.

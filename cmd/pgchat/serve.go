@@ -44,7 +44,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer d.close(&err)
-	pool, err := d.connect(ctx)
+	pool, err := d.connect(ctx, postgres.Serving)
 	if err != nil {
 		return err
 	}
@@ -123,6 +123,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,
 			"listener": func(context.Context) error { return carrier.Ready() },
+			"writer":   func(context.Context) error { return writer.Ready() },
 		},
 	})
 	srv.Start(listener)

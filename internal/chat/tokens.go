@@ -92,7 +92,8 @@ func (t *Tokens) User(ctx context.Context, secret string) (User, error) {
 		return User{}, Errorf(Unauthenticated, "The token is unknown, revoked or has expired.")
 	}
 	if err == nil && row.Touch {
-		err = t.queries.TouchToken(ctx, tokenHash(secret))
+		// A read-only database or a full disk keeps nobody from reading; the next use tries again.
+		_ = t.queries.TouchToken(ctx, tokenHash(secret))
 	}
 	if err != nil {
 		return User{}, fmt.Errorf("look up a token: %w", err)

@@ -6,20 +6,21 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgchat/pgchat/internal/store"
 )
 
 const (
-	queueLength = 8192             // posts that may wait; more are refused at once
-	batchLength = 500              // posts in one statement
-	batchBytes  = 1 << 20          // bodies in one statement
-	retryFor    = 15 * time.Second // how long a batch is tried again while the database cannot be reached
+	queueLength   = 8192            // posts that may wait; more are refused at once
+	batchLength   = 500             // posts in one statement
+	batchBytes    = 1 << 20         // bodies in one statement
+	attemptWithin = 5 * time.Second // for a batch to be stored; longer is a dead connection, or one that hangs
+	retryFor      = 2 * time.Second // how long a batch is tried again: a restart or a failover of a moment stays unnoticed
 )
 
 // Post is a message on its way in.
@@ -34,11 +35,13 @@ type Post struct {
 // message waits for nothing and a busy moment makes larger batches. There is no timer. One goroutine, started by Start
 // and ended by Stop, owns all writing; a second one answers, so that the database does not wait meanwhile.
 type Writer struct {
+	pool    *pgxpool.Pool
 	queries *store.Queries
 	queue   chan pending
 	done    chan struct{}
 	abort   context.CancelFunc
 	metrics writerMetrics
+	trouble atomic.Pointer[trouble] // why nothing can be stored, set and cleared by the writer's goroutine; nil: it can
 
 	mu      sync.RWMutex // held for reading while a post enters the queue
 	stopped bool
@@ -51,7 +54,7 @@ type pending struct {
 
 // NewWriter writes through pool.
 func NewWriter(pool *pgxpool.Pool) *Writer {
-	return &Writer{queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{}), metrics: newWriterMetrics()}
+	return &Writer{pool: pool, queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{}), metrics: newWriterMetrics()}
 }
 
 // Start begins to write. The context's values are used, not its end: Stop ends the writer.
@@ -100,6 +103,10 @@ func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 		answer(0, Errorf(Unavailable, "The server is stopping. Send the message again in a moment."))
 		return
 	}
+	if t := w.trouble.Load(); t != nil && t.probe {
+		answer(0, t.err)
+		return
+	}
 	select {
 	case w.queue <- pending{p, answer}:
 	default:
@@ -136,7 +143,7 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 		batch := make([]pending, 0, 16)
 		if held != nil {
 			batch, held = append(batch, *held), nil
-		} else if p, ok := <-w.queue; ok {
+		} else if p, ok := w.first(ctx); ok {
 			batch = append(batch, p)
 		} else {
 			return
@@ -162,12 +169,39 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 	}
 }
 
-// write stores the batch and has everyone in it answered. It tries again while the database cannot be reached, which is
-// safe because an id is stored once; a batch that the database refuses is written post by post, so that a bad one
-// fails alone.
+// first waits for the first post of a batch, and meanwhile probes a database that takes none; it reports false at the end.
+func (w *Writer) first(ctx context.Context) (pending, bool) {
+	for {
+		var again <-chan time.Time
+		if t := w.trouble.Load(); t != nil && t.probe {
+			again = time.After(probeEvery)
+		}
+		select {
+		case p, ok := <-w.queue:
+			return p, ok
+		case <-again:
+			w.probe(ctx)
+		}
+	}
+}
+
+// write stores the batch and has everyone in it answered. It tries again for a moment while the database cannot be reached,
+// which is safe because an id is stored once; a batch that the database refuses is written post by post, so that a bad one
+// fails alone. While nothing can be stored everyone is told at once.
 func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) {
+	if t := w.trouble.Load(); t != nil && t.probe {
+		out <- stored{batch: batch, err: t.err} // it was queued before that was known
+		return
+	}
 	rows, err := w.store(ctx, batch)
-	if err != nil && len(batch) > 1 && !unreachable(err) {
+	t := troubleOf(err)
+	if t != nil || err == nil {
+		w.trouble.Store(t)
+	}
+	switch {
+	case t != nil:
+		err = errors.Join(t.err, err)
+	case err != nil && len(batch) > 1:
 		for _, p := range batch {
 			w.write(ctx, []pending{p}, out)
 		}
@@ -193,8 +227,6 @@ func (s stored) answer() {
 		return
 	case err == nil:
 		err = fmt.Errorf("post a batch of %d: got %d outcomes", len(s.batch), len(s.rows))
-	case unreachable(err):
-		err = errors.Join(Errorf(Unavailable, "The message could not be stored: the database cannot be reached. Send it again in a moment."), err)
 	}
 	for _, p := range s.batch {
 		p.answer(0, err)
@@ -213,9 +245,11 @@ func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchR
 	deadline := time.Now().Add(retryFor)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		began := time.Now()
-		rows, err := w.queries.PostBatch(ctx, arg)
+		attempt, cancel := context.WithTimeout(ctx, attemptWithin)
+		rows, err := w.queries.PostBatch(attempt, arg)
+		cancel()
 		w.metrics.commit.Observe(time.Since(began).Seconds())
-		if err == nil || !unreachable(err) || ctx.Err() != nil || time.Now().After(deadline) {
+		if err == nil || !passing(err) || ctx.Err() != nil || time.Now().After(deadline) {
 			if err != nil {
 				err = fmt.Errorf("post a batch of %d: %w", len(batch), err)
 			}
@@ -226,20 +260,6 @@ func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchR
 		case <-ctx.Done():
 		}
 	}
-}
-
-// unreachable tells failures of the connection or of a server that starts, stops or is overloaded, after which the same
-// statement may succeed, from refusals that would be repeated.
-func unreachable(err error) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return true
-	}
-	switch pg.Code[:2] {
-	case "08", "40", "53", "57": // connection, rolled back (deadlock), resources, operator intervention
-		return true
-	}
-	return false
 }
 
 func outcomeError(outcome string, p Post) error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -192,4 +193,76 @@ func TestCursorReadsWhatItWroteAndRefusesTheRest(t *testing.T) {
 		_, err := chat.ParseCursor(s)
 		wantCode(t, err, chat.Invalid)
 	}
+}
+
+func TestWriterTellsAtOnceWhatStopsItAndHealsByItself(t *testing.T) {
+	cluster, url := pgtest.Cluster(t)
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w, ada, room := startWriter(t, pool), addUser(t, pool, "ada"), general(t, pool)
+	post := func() error {
+		_, err := w.Post(t.Context(), chat.Post{RoomID: room, ID: uuid.New(), AuthorID: ada, Body: "x"})
+		return err
+	}
+	refused := func(why string) {
+		t.Helper()
+		err := post()
+		for deadline := time.Now().Add(30 * time.Second); err == nil && time.Now().Before(deadline); { // until the setting is in force
+			err = post()
+		}
+		wantCode(t, err, chat.Unavailable)
+		if err := errors.Join(err, w.Ready()); !strings.Contains(err.Error(), why) {
+			t.Errorf("got %v, want to hear of %q", err, why)
+		}
+		if w.Ready() == nil {
+			t.Error("ready all the same")
+		}
+		began := time.Now()
+		for range 1000 {
+			wantCode(t, post(), chat.Unavailable)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("1000 refusals took %s", took)
+		}
+	}
+	heals := func() {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); post() != nil; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not heal")
+			}
+		}
+		if err := w.Ready(); err != nil {
+			t.Error(err)
+		}
+	}
+	set := func(to string) {
+		t.Helper()
+		for _, sql := range []string{"set default_transaction_read_only = off", "alter system set default_transaction_read_only = " + to, "select pg_reload_conf()"} {
+			if _, err := pool.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pool.Reset()
+	}
+	if err := post(); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := cluster.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused("cannot be reached")
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	heals()
+
+	set("on")
+	refused("read-only")
+	set("off")
+	heals()
 }

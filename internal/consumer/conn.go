@@ -81,10 +81,11 @@ type room struct {
 
 // joined is a room that a connection has joined. What is not guarded by conn.mu is the writer's.
 type joined struct {
-	room  room
-	sub   *feed.Subscription
-	woken bool // under conn.mu
-	left  bool // under conn.mu
+	room    room
+	sub     *feed.Subscription
+	entered bool // under conn.mu; before, it is the joining goroutine's
+	woken   bool // under conn.mu
+	left    bool // under conn.mu
 
 	isLive   bool
 	told     *online // who is online, as the client knows it
@@ -171,6 +172,7 @@ func (c *conn) join(room room, after chat.Cursor, answer func(j *joined) []byte)
 		return nil
 	}
 	c.rooms = append(c.rooms, j)
+	j.entered = true
 	if first != nil {
 		c.answers = append(c.answers, first)
 	}
@@ -258,11 +260,11 @@ func (c *conn) answer(frame []byte) {
 	c.startLocked()
 }
 
-// wake makes the writer look at the room.
+// wake makes the writer look at the room. The feed may call it while join is under way, which looks at its end itself.
 func (c *conn) wake(j *joined) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !j.woken && !c.ended {
+	if j.entered && !j.woken && !c.ended {
 		j.woken = true
 		c.woken = append(c.woken, j)
 		c.startLocked()

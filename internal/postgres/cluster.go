@@ -276,3 +276,8 @@ func (c *Cluster) Kill() error {
 	}
 	return nil
 }
+
+// Crash stops the server at once, without a checkpoint ("immediate" shutdown); tests use it. The next start recovers.
+func (c *Cluster) Crash(ctx context.Context) error {
+	return c.run(ctx, "pg_ctl", "stop", "-w", "-m", "immediate", "-D", c.data)
+}

@@ -16,7 +16,7 @@ import (
 const OldestVersion = 15
 
 // Connect makes a pool and proves that the database can be used. Its errors say what is wrong and what to do.
-func Connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
+func Connect(ctx context.Context, url string, options ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the database URL cannot be read; it is like postgres://user:password@host:5432/database: %w", err)
@@ -27,6 +27,10 @@ func Connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // else a uuid.UUID travels as text that is made, read and parsed
 		return nil
+	}
+	Patience(cfg.ConnConfig)
+	for _, option := range options {
+		option(cfg)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

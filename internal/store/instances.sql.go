@@ -67,7 +67,7 @@ func (q *Queries) RemoveInstance(ctx context.Context, instanceID uuid.UUID) erro
 
 const sweepInstances = `-- name: SweepInstances :many
 WITH dead AS (
-    DELETE FROM chat.instances WHERE heartbeat_at < now() - $1::float8 * interval '1 second' RETURNING id, name
+    DELETE FROM chat.instances WHERE heartbeat_at NOT BETWEEN now() - $1::float8 * interval '1 second' AND now() + $1::float8 * interval '1 second' RETURNING id, name
 ), told AS (
     SELECT pg_notify('room:' || p.room_id, '{"presence":true}')
     FROM (SELECT DISTINCT room_id FROM chat.presence WHERE instance_id IN (SELECT id FROM dead)) p
@@ -80,7 +80,8 @@ type SweepInstancesRow struct {
 	Rooms int64
 }
 
-// Removes the instances whose lease has ended, tells their rooms, and returns their names.
+// Removes the instances whose lease has ended, tells their rooms, and returns their names. A heartbeat from the future
+// is one from before the clock was set back: who lives beats again soon, who does not would haunt the rooms until then.
 func (q *Queries) SweepInstances(ctx context.Context, leaseSeconds float64) ([]SweepInstancesRow, error) {
 	rows, err := q.db.Query(ctx, sweepInstances, leaseSeconds)
 	if err != nil {

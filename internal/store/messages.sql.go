@@ -12,6 +12,16 @@ import (
 	"github.com/google/uuid"
 )
 
+const advanceNotifications = `-- name: AdvanceNotifications :exec
+SELECT pg_notification_queue_usage()
+`
+
+// Removes from the queue of notifications what everybody has heard. After the queue was full nothing else does.
+func (q *Queries) AdvanceNotifications(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, advanceNotifications)
+	return err
+}
+
 const changedMessages = `-- name: ChangedMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
        m.edited_at, m.deleted_at
@@ -258,4 +268,14 @@ func (q *Queries) PostBatch(ctx context.Context, arg PostBatchParams) ([]PostBat
 		return nil, err
 	}
 	return items, nil
+}
+
+const probeWriting = `-- name: ProbeWriting :exec
+SELECT pg_notify('probe', '') FROM (SELECT count(*) FROM chat.post_batch('{}', '{}', '{}', '{}')) p
+`
+
+// Fails where a batch would: it writes and notifies as one does, without a message.
+func (q *Queries) ProbeWriting(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, probeWriting)
+	return err
 }

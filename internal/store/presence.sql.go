@@ -15,7 +15,7 @@ const onlineUsers = `-- name: OnlineUsers :many
 SELECT u.id, u.name FROM chat.users u
 WHERE u.id IN (
     SELECT p.user_id FROM chat.presence p JOIN chat.instances i ON i.id = p.instance_id
-    WHERE p.room_id = $1 AND i.heartbeat_at >= now() - $2::float8 * interval '1 second')
+    WHERE p.room_id = $1 AND i.heartbeat_at BETWEEN now() - $2::float8 * interval '1 second' AND now() + $2::float8 * interval '1 second')
 ORDER BY lower(u.name)
 `
 

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgchat/pgchat/internal/postgres"
 )
 
 // ListenerName is the application_name of listeners in pg_stat_activity.
 const ListenerName = "pgchat listener"
 
 const (
-	quietFor     = 20 * time.Second // without a notification for so long, the connection is tried
+	quietFor     = 12 * time.Second // without a notification for so long, not even the heartbeat's, the connection is tried
 	answerWithin = 5 * time.Second  // for the server to answer a LISTEN, or an echo to come back
 	firstRetry   = 50 * time.Millisecond
 	lastRetry    = 5 * time.Second
@@ -53,14 +55,13 @@ func (l *Layer) listen(ctx context.Context) {
 
 // session is one connection's life. It returns the error that ended it.
 func (l *Layer) session(ctx context.Context, listening func()) error {
-	connecting, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	cfg, err := pgx.ParseConfig(l.listenURL)
 	if err != nil {
 		return fmt.Errorf("read the listener's database URL: %w", err)
 	}
 	cfg.RuntimeParams["application_name"] = ListenerName
-	conn, err := pgx.ConnectConfig(connecting, cfg)
+	postgres.Patience(cfg)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("connect the listener: %w", err)
 	}
@@ -175,7 +176,7 @@ func (s *session) echo(ctx context.Context) error {
 }
 
 // wait hands out what arrives until there are groups to apply or the line was quiet for long; then it proves that the
-// connection lives.
+// connection lives, and leads to the server that the pool writes to: after a failover it may be another.
 func (s *session) wait(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, quietFor)
 	defer cancel()
@@ -193,18 +194,9 @@ func (s *session) wait(ctx context.Context) error {
 		case errors.Is(waiting.Err(), context.Canceled):
 			return nil
 		case waiting.Err() != nil:
-			return s.ping(ctx)
+			return s.echo(ctx)
 		default:
 			return fmt.Errorf("wait for notifications: %w", err)
 		}
 	}
-}
-
-func (s *session) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	if err := s.conn.Ping(ctx); err != nil {
-		return fmt.Errorf("the listener's connection does not answer: %w", err)
-	}
-	return nil
 }
