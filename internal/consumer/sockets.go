@@ -33,6 +33,7 @@ type Sockets struct {
 	channel string        // in the group of all instances
 	ended   chan struct{} // closed when the goroutine of Start has ended
 	soon    chan struct{} // sessions are to be looked at
+	missed  *layer.Pace   // looks at all of them
 
 	mu         sync.Mutex
 	conns      map[*conn]struct{}
@@ -83,6 +84,7 @@ func New(cfg Config) *Sockets {
 		},
 	}
 	s.empty = sync.NewCond(&s.mu)
+	s.missed = layer.NewPace(missEvery, s.checkAllSoon)
 	return s
 }
 

@@ -35,6 +35,7 @@ type Remote struct {
 	process *exec.Cmd
 	to      io.WriteCloser
 	ended   chan struct{}
+	killed  bool
 
 	writing sync.Mutex // a command is written as a whole
 
@@ -52,7 +53,8 @@ func StartRemote(t testing.TB, env ...string) *Remote {
 		process: exec.Command(os.Args[0]), ended: make(chan struct{}),
 		answers: map[int]func(report){}, receivers: map[string]layer.Receiver{},
 	}
-	r.process.Env = append(os.Environ(), env...)
+	// A program with the race detector waits a second at its end, for nobody here.
+	r.process.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), env...)
 	r.process.Stderr = os.Stderr
 	var err error
 	r.to, err = r.process.StdinPipe()
@@ -64,7 +66,9 @@ func StartRemote(t testing.TB, env ...string) *Remote {
 	t.Cleanup(func() {
 		_ = r.to.Close()
 		<-r.ended
-		_ = r.process.Wait()
+		if err := r.process.Wait(); err != nil && !r.killed {
+			t.Errorf("the layer's process: %v", err)
+		}
 	})
 	return r
 }
@@ -94,6 +98,7 @@ func (r *Remote) read(from io.Reader) {
 
 // Kill ends the process as a crash would.
 func (r *Remote) Kill() {
+	r.killed = true
 	_ = r.process.Process.Kill()
 	<-r.ended
 }

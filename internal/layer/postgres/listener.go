@@ -24,11 +24,11 @@ func (l *Layer) listen(ctx context.Context) {
 	wait, told := firstRetry, false
 	listening := func() {
 		l.metrics.connects.Inc()
+		l.setState(nil, nil)
 		if told { // who was added before listens from the beginning
 			l.groups.Missed()
 		}
 		told = true
-		l.setState(nil, nil)
 	}
 	for ctx.Err() == nil {
 		began := time.Now()
