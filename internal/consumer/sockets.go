@@ -34,6 +34,7 @@ type Sockets struct {
 	ended   chan struct{} // closed when the goroutine of Start has ended
 	soon    chan struct{} // sessions are to be looked at
 	missed  *layer.Pace   // looks at all of them
+	telling sync.WaitGroup
 
 	mu         sync.Mutex
 	conns      map[*conn]struct{}
@@ -102,8 +103,11 @@ func (s *Sockets) Stop(context.Context) error {
 		return nil
 	}
 	s.cfg.Layer.Close(s.channel)
+	s.mu.Lock() // nothing more is told
 	s.stop()
+	s.mu.Unlock()
 	<-s.ended
+	s.telling.Wait()
 	return nil
 }
 

@@ -144,7 +144,8 @@ type payload struct {
 	RevLast  int64            `json:"rev_last"`
 	Changes  []payloadMessage `json:"changes"`
 	Presence bool             `json:"presence"`
-	Gone     bool             `json:"gone"` // the room was deleted
+	Gone     bool             `json:"gone"`   // the room was deleted
+	Typing   []string         `json:"typing"` // names
 }
 
 type payloadMessage struct {
@@ -183,6 +184,9 @@ func (f *Feed) Receive(name, text string) {
 	}
 	if p.Presence {
 		r.presenceChanged()
+	}
+	if len(p.Typing) > 0 {
+		r.typed(p.Typing)
 	}
 	if p.Last > 0 || p.RevLast > 0 {
 		r.receive(p)

@@ -39,6 +39,7 @@ type room struct {
 
 	presence uint64 // counts changes of who is online
 	telling  bool   // a change of who is online is told soon
+	typing   typists
 	subs     map[*Subscription]struct{}
 }
 
@@ -278,6 +279,9 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor) (*Event, erro
 
 func (r *room) deliverLocked(e *Event) {
 	r.feed.metrics.events.Inc()
+	if len(r.typing.until) > 0 {
+		r.typing.ended(e.Messages)
+	}
 	r.cursor = e.moves(r.cursor)
 	e.after = r.cursor
 	r.ring = append(r.ring, e)
