@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,6 +14,7 @@ import (
 const (
 	batchLength = 500     // notifications in one statement
 	batchBytes  = 4 << 20 // after which no further one joins them
+	sendWithin  = 10 * time.Second
 )
 
 // note is a notification on its way out.
@@ -51,42 +53,51 @@ func (l *Layer) notify(ctx context.Context, name, payload string) error {
 // send commits what there is to send: while one statement is under way those who want to send wait, in order, and then
 // leave together.
 func (l *Layer) send(ctx context.Context) {
-	var held *note
+	var next *note // taken already
 	for {
-		batch, bytes := make([]note, 0, 8), 0
-		if held != nil {
-			batch, held = append(batch, *held), nil
-		} else {
+		if next == nil {
 			select {
 			case n := <-l.outbox:
-				batch = append(batch, n)
+				next = &n
 			case <-ctx.Done():
 				return
 			}
 		}
-		// PostgreSQL sends what is said twice in one transaction once, so the second waits for the next.
-		seen := map[[2]string]bool{{batch[0].name, batch[0].payload}: true}
-	collect:
-		for bytes = len(batch[0].payload); len(batch) < batchLength && bytes < batchBytes; {
-			select {
-			case n := <-l.outbox:
-				said := [2]string{n.name, n.payload}
-				if seen[said] {
-					held = &n
-					break collect
-				}
-				seen[said] = true
-				batch, bytes = append(batch, n), bytes+len(n.payload)
-			default:
-				break collect
-			}
-		}
-		l.metrics.batch.Observe(float64(len(batch)))
-		err := l.queries.Notify(ctx, notification(batch))
+		var batch []note
+		batch, next = l.collect(*next)
+		err := l.commit(ctx, batch)
 		for _, n := range batch {
 			n.sent <- err
 		}
 	}
+}
+
+// collect takes what waits. PostgreSQL sends what is said twice in one transaction once, so the second ends the batch and is
+// returned for the next one.
+func (l *Layer) collect(first note) (batch []note, next *note) {
+	batch = append(batch, first)
+	seen := map[[2]string]bool{{first.name, first.payload}: true}
+	for bytes := len(first.payload); len(batch) < batchLength && bytes < batchBytes; {
+		select {
+		case n := <-l.outbox:
+			said := [2]string{n.name, n.payload}
+			if seen[said] {
+				return batch, &n
+			}
+			seen[said] = true
+			batch, bytes = append(batch, n), bytes+len(n.payload)
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
+}
+
+func (l *Layer) commit(ctx context.Context, batch []note) error {
+	ctx, cancel := context.WithTimeout(ctx, sendWithin)
+	defer cancel()
+	l.metrics.batch.Observe(float64(len(batch)))
+	return l.queries.Notify(ctx, notification(batch))
 }
 
 // notification makes one statement of the notes. Those that no notification holds are stored as events.

@@ -40,6 +40,10 @@ func (l *Layer) connect(ctx context.Context) (*session, error) {
 	} else {
 		err = s.echo(ctx, func(n *pgconn.Notification) { s.early = append(s.early, n) })
 	}
+	if errors.Is(err, ErrNoEcho) {
+		// The pooler's connection to the server is another's next; most poolers give the same one once more.
+		_ = conn.PgConn().Exec(connecting, "UNLISTEN "+pgx.Identifier{l.inbox}.Sanitize()).Close()
+	}
 	if err != nil {
 		s.close()
 		return nil, err
