@@ -14,7 +14,7 @@
 //
 // A second goroutine sends: what is to be sent at the same time leaves in one statement, because commits that notify happen
 // one after another across the whole PostgreSQL cluster. NOTIFY alone writes next to no WAL, 40 bytes a commit on
-// PostgreSQL 18, and waits for no flush; a test holds it to that. An event that no notification holds is stored in
+// PostgreSQL 15 and 18, and waits for no flush; a test holds it to that. An event that no notification holds is stored in
 // chat.events by the same statement and fetched by a goroutine of its own, while what comes after it in the same group
 // waits in order. A third goroutine sends the heartbeat and deletes expired events.
 package postgres
