@@ -161,8 +161,11 @@ func (r *room) compare(before, head chat.Cursor, exists bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case !r.isReady || r.err != nil:
+	case r.err != nil:
 		return
+	case !r.isReady:
+		// What it read may be older: it fills up to here when it is ready.
+		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
 	case !exists:
 		r.failLocked(ErrGone)
 	case head.Seq < before.Seq || head.Rev < before.Rev:
