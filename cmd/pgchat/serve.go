@@ -122,8 +122,13 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,
-			"listener": func(context.Context) error { return carrier.Ready() },
-			"writer":   func(context.Context) error { return writer.Ready() },
+			"listener": func(context.Context) error {
+				if why := carrier.Polling(); why != nil {
+					return fmt.Errorf("%w: it polls, so messages come late and typing is not told: %w", server.ErrDegraded, why)
+				}
+				return carrier.Ready()
+			},
+			"writer": func(context.Context) error { return writer.Ready() },
 		},
 	})
 	srv.Start(listener)

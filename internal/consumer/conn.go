@@ -46,6 +46,8 @@ type dialect interface {
 	live(j *joined, at chat.Cursor) []byte
 	// online tells who is there; told is what the client knew before, nil at first.
 	online(j *joined, told, now *online) []byte
+	// typing tells who is typing; it may be nil.
+	typing(j *joined, names []string) []byte
 	// ended tells that the room delivers nothing more.
 	ended(c *conn, j *joined, err error)
 }
@@ -60,6 +62,8 @@ type conn struct {
 	proof   Proof
 	limit   *rate.Limiter // nil: none
 	readBy  time.Time     // the reader's
+
+	typingLimit *rate.Limiter // the reader's; nil: nothing was typed
 
 	mu       sync.Mutex
 	rooms    []*joined
@@ -90,6 +94,8 @@ type joined struct {
 	isLive   bool
 	told     *online // who is online, as the client knows it
 	presence uint64
+	typists  *feed.Typing  // who types, as the client knows it
+	typing   bool          // the reader's: the client has said that it types, and posted nothing since
 	again    time.Duration // until the next try to read
 }
 
@@ -218,6 +224,10 @@ func (c *conn) post(j *joined, idText, body string) error {
 	}
 	if body, err = chat.CheckBody(body); err != nil {
 		return err
+	}
+	if j.typing {
+		j.typing = false
+		c.sockets.typedOut(j.room.ID, c.user.Name)
 	}
 	c.mu.Lock()
 	full := c.inFlight >= maxInFlight

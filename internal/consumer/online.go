@@ -22,6 +22,7 @@ type roomOnline struct {
 	connections int // local ones that have joined the room
 	state       uint64
 	latest      *online
+	typists     *typists // nil: nobody has typed here
 }
 
 // online reads who is online in the room, once for all connections that want to know at this state of its presence.

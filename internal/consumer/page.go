@@ -127,6 +127,9 @@ func pageOnline(html []byte, n int) []byte {
 	return frame(pageOut{Type: "presence", Online: &n, Target: "#people", Swap: "innerHTML", Content: string(html)})
 }
 
+// typing is told to programs alone, for now.
+func (p *page) typing(*joined, []string) []byte { return nil }
+
 func (p *page) ended(c *conn, _ *joined, err error) {
 	if errors.Is(err, feed.ErrAhead) {
 		c.answer(frame(pageOut{Type: "reload"}))

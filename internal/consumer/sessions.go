@@ -15,9 +15,10 @@ import (
 const Activity = "activity"
 
 const (
-	checkEvery = time.Minute // whether sessions have expired
-	pingParts  = 100         // into which pinging all is divided
-	trimAfter  = 1000        // connections that have come
+	checkEvery = time.Minute     // whether sessions have expired
+	pingParts  = 100             // into which pinging all is divided
+	trimAfter  = 1000            // connections that have come
+	missEvery  = 5 * time.Second // at most, sessions are looked at because something may have been missed
 )
 
 // Receive implements [layer.Receiver]: the connections of users whose sessions have ended are looked at.
@@ -40,7 +41,9 @@ func (s *Sockets) Receive(_, payload string) {
 }
 
 // Missed implements [layer.Receiver].
-func (s *Sockets) Missed() {
+func (s *Sockets) Missed() { s.missed.Call() }
+
+func (s *Sockets) checkAllSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.checkAll = true

@@ -33,6 +33,8 @@ type Sockets struct {
 	channel string        // in the group of all instances
 	ended   chan struct{} // closed when the goroutine of Start has ended
 	soon    chan struct{} // sessions are to be looked at
+	missed  *layer.Pace   // looks at all of them
+	telling sync.WaitGroup
 
 	mu         sync.Mutex
 	conns      map[*conn]struct{}
@@ -83,6 +85,7 @@ func New(cfg Config) *Sockets {
 		},
 	}
 	s.empty = sync.NewCond(&s.mu)
+	s.missed = layer.NewPace(missEvery, s.checkAllSoon)
 	return s
 }
 
@@ -100,8 +103,11 @@ func (s *Sockets) Stop(context.Context) error {
 		return nil
 	}
 	s.cfg.Layer.Close(s.channel)
+	s.mu.Lock() // nothing more is told
 	s.stop()
+	s.mu.Unlock()
 	<-s.ended
+	s.telling.Wait()
 	return nil
 }
 

@@ -71,6 +71,12 @@ type v1Presence struct {
 	Left   []string `json:"left"`
 }
 
+type v1Typing struct {
+	Type   string   `json:"type"`
+	Room   string   `json:"room"`
+	Typing []string `json:"typing"`
+}
+
 type v1Left struct {
 	Type   string `json:"type"`
 	Room   string `json:"room"`
@@ -104,13 +110,16 @@ func (v *v1) handle(c *conn, in v1In) error {
 	switch in.Type {
 	case "join":
 		return v.join(c, in)
-	case "post", "leave":
+	case "post", "leave", "typing":
 		j := c.in(in.Room)
 		if j == nil {
 			return chat.Errorf(chat.NotJoined, "This connection has not joined the room %q.", in.Room)
 		}
-		if in.Type == "post" {
+		switch in.Type {
+		case "post":
 			return c.post(j, in.ID, in.Body)
+		case "typing":
+			return c.typing(j)
 		}
 		c.leave(j)
 		c.answer(frame(v1Left{Type: "left", Room: in.Room}))
@@ -118,7 +127,7 @@ func (v *v1) handle(c *conn, in v1In) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave and post.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post and typing.", in.Type)
 }
 
 func (v *v1) join(c *conn, in v1In) error {
@@ -199,6 +208,10 @@ func (v *v1) online(j *joined, told, now *online) []byte {
 	})
 	first, _ := now.since.LoadOrStore(told, make)
 	return first.(func() []byte)() //nolint:forcetypeassert // only stored here
+}
+
+func (v *v1) typing(j *joined, names []string) []byte {
+	return frame(v1Typing{Type: "typing", Room: j.room.Slug, Typing: names})
 }
 
 func (v *v1) ended(c *conn, j *joined, err error) {

@@ -115,6 +115,16 @@ func (c *conn) take(j *joined, out net.Buffers) net.Buffers {
 		}
 		j.told, j.presence = now, u.Presence
 	}
+	if j.typists != u.Typing {
+		names := []string{}
+		if u.Typing != nil {
+			names = u.Typing.Names
+		}
+		if f := c.dialect.typing(j, names); f != nil {
+			out = append(out, f)
+		}
+		j.typists = u.Typing
+	}
 	j.again = 0
 	return out
 }

@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	openWithin = 10 * time.Second // for LISTEN and the first read of a room
-	pageLength = 500              // messages read at once
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
+	openWithin  = 10 * time.Second // for LISTEN and the first read of a room
+	pageLength  = 500              // messages read at once
+	onlineEvery = 5 * time.Second  // at most, who is online is read anew because something may have been missed
+	firstRetry  = 50 * time.Millisecond
+	lastRetry   = 2 * time.Second
 )
 
 // Errors that end a subscription.
@@ -46,13 +47,23 @@ type Feed struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 
-	mu    sync.Mutex
-	rooms map[uuid.UUID]*room
+	online *layer.Pace // tells that who is online may have changed
+
+	mu        sync.Mutex
+	rooms     map[uuid.UUID]*room
+	missed    bool // since the rooms were last compared with the table
+	comparing bool // a goroutine does
 }
 
 // New makes a feed that hears through l and reads through messages.
 func New(l layer.Layer, messages *chat.Messages, log *slog.Logger) *Feed {
-	return &Feed{layer: l, messages: messages, log: log, rooms: map[uuid.UUID]*room{}, metrics: newMetrics()}
+	f := &Feed{layer: l, messages: messages, log: log, rooms: map[uuid.UUID]*room{}, metrics: newMetrics()}
+	f.online = layer.NewPace(onlineEvery, func() {
+		for _, r := range f.open() {
+			r.presenceChanged()
+		}
+	})
+	return f
 }
 
 // Start opens the feed's channel; the layer may be started before or after.
@@ -133,7 +144,8 @@ type payload struct {
 	RevLast  int64            `json:"rev_last"`
 	Changes  []payloadMessage `json:"changes"`
 	Presence bool             `json:"presence"`
-	Gone     bool             `json:"gone"` // the room was deleted
+	Gone     bool             `json:"gone"`   // the room was deleted
+	Typing   []string         `json:"typing"` // names
 }
 
 type payloadMessage struct {
@@ -173,41 +185,76 @@ func (f *Feed) Receive(name, text string) {
 	if p.Presence {
 		r.presenceChanged()
 	}
+	if len(p.Typing) > 0 {
+		r.typed(p.Typing)
+	}
 	if p.Last > 0 || p.RevLast > 0 {
 		r.receive(p)
 	}
 }
 
-// Missed implements [layer.Receiver]: every open room is compared with the table, in one query.
+// Missed implements [layer.Receiver]: every open room is compared with the table, in one query; once more if it comes
+// while that is under way.
 func (f *Feed) Missed() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.missed = true
+	if f.comparing || f.ctx.Err() != nil {
+		return
+	}
+	f.comparing = true
+	f.wg.Go(func() {
+		for f.takeMissed() {
+			f.compare(f.open()...)
+			f.online.Call()
+		}
+	})
+}
+
+func (f *Feed) takeMissed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.comparing = f.missed && f.ctx.Err() == nil
+	f.missed = false
+	return f.comparing
+}
+
+func (f *Feed) open() []*room {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	rooms := make([]*room, 0, len(f.rooms))
 	for _, r := range f.rooms {
 		rooms = append(rooms, r)
 	}
-	f.mu.Unlock()
-	f.recheck(rooms...)
+	return rooms
 }
 
-func (f *Feed) recheck(rooms ...*room) {
-	if len(rooms) == 0 || f.ctx.Err() != nil {
+func (f *Feed) recheck(r *room) {
+	if f.ctx.Err() == nil {
+		f.wg.Go(func() {
+			f.compare(r)
+			r.presenceChanged()
+		})
+	}
+}
+
+// compare compares the rooms with the table, in one query.
+func (f *Feed) compare(rooms ...*room) {
+	if len(rooms) == 0 {
 		return
 	}
 	ids, before := make([]uuid.UUID, len(rooms)), make([]chat.Cursor, len(rooms))
 	for i, r := range rooms {
 		ids[i], before[i] = r.id, r.delivered()
 	}
-	f.wg.Go(func() {
-		heads, err := retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Heads(f.ctx, ids...) })
-		if err != nil {
-			return
-		}
-		for i, r := range rooms {
-			head, ok := heads[r.id]
-			r.presenceChanged()
-			r.compare(before[i], head, ok)
-		}
-	})
+	heads, err := retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Heads(f.ctx, ids...) })
+	if err != nil {
+		return
+	}
+	for i, r := range rooms {
+		head, ok := heads[r.id]
+		r.compare(before[i], head, ok)
+	}
 }
 
 // retry calls read until it succeeds or ctx ends.

@@ -39,6 +39,7 @@ type room struct {
 
 	presence uint64 // counts changes of who is online
 	telling  bool   // a change of who is online is told soon
+	typing   typists
 	subs     map[*Subscription]struct{}
 }
 
@@ -160,8 +161,11 @@ func (r *room) compare(before, head chat.Cursor, exists bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case !r.isReady || r.err != nil:
+	case r.err != nil:
 		return
+	case !r.isReady:
+		// What it read may be older: it fills up to here when it is ready.
+		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
 	case !exists:
 		r.failLocked(ErrGone)
 	case head.Seq < before.Seq || head.Rev < before.Rev:
@@ -278,6 +282,9 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor) (*Event, erro
 
 func (r *room) deliverLocked(e *Event) {
 	r.feed.metrics.events.Inc()
+	if len(r.typing.until) > 0 {
+		r.typing.ended(e.Messages)
+	}
 	r.cursor = e.moves(r.cursor)
 	e.after = r.cursor
 	r.ring = append(r.ring, e)

@@ -24,6 +24,7 @@ type Update struct {
 	Live     bool        // nothing is waiting beyond them
 	Cursor   chat.Cursor // what the subscriber has after them
 	Presence uint64      // counts the changes of who is online
+	Typing   *Typing     // nil: nobody
 }
 
 // Next returns what comes after the subscriber's place: from memory at once, or, when it has fallen behind, a page of the
@@ -36,7 +37,7 @@ func (s *Subscription) Next(ctx context.Context) (Update, error) {
 	if r.err != nil {
 		return Update{}, r.err
 	}
-	u := Update{Presence: r.presence}
+	u := Update{Presence: r.presence, Typing: r.typing.told}
 	if behind := r.base; s.at.Seq < behind.Seq || s.at.Rev < behind.Rev {
 		r.mu.Unlock()
 		r.feed.metrics.catchUps.Inc()

@@ -1,16 +1,15 @@
-// Package layer carries payloads between the parts of a chat that may run on different instances, as Django's channel
-// layers do: a channel is one receiver's address, a group is a set of channels. Delivery is at most once and says
-// nothing about the past; who needs more reads the table when told that something may have been missed.
 package layer
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 )
 
-// MaxPayload is the most bytes that a payload may have, which is what NOTIFY takes.
-const MaxPayload = 7999
+// MaxPayload is the most bytes that a payload may have.
+const MaxPayload = 1 << 20
 
 // MaxName is the most bytes that a group's name may have, which is what a PostgreSQL identifier takes.
 const MaxName = 63
@@ -18,7 +17,7 @@ const MaxName = 63
 // ErrStopped is returned by what is called on a layer that was stopped or not yet started.
 var ErrStopped = errors.New("the channel layer is not running")
 
-// Layer is a channel layer. All methods may be called from any goroutine.
+// Layer is a channel layer; the package's documentation says what it keeps. All methods may be called from any goroutine.
 type Layer interface {
 	// Start connects and returns when the layer can carry.
 	Start(ctx context.Context) error
@@ -43,7 +42,7 @@ type Layer interface {
 type Receiver interface {
 	// Receive takes a payload sent to the group, or with group "" to the channel itself.
 	Receive(group, payload string)
-	// Missed says that payloads of any of the channel's groups may have been lost up to now; from now on they arrive.
+	// Missed says that payloads to the channel or its groups may have been lost up to now.
 	Missed()
 }
 
@@ -52,18 +51,22 @@ func CheckGroup(group string) error {
 	if group == "" || len(group) > MaxName {
 		return fmt.Errorf("group name %q: it has 1 to %d bytes", group, MaxName)
 	}
-	for _, r := range group {
-		if r == 0 {
-			return fmt.Errorf("group name %q: it has a NUL character", group)
-		}
+	if !isText(group) {
+		return fmt.Errorf("group name %q: it is not UTF-8 without NUL", group)
 	}
 	return nil
 }
 
-// CheckPayload returns an error where the payload is too large to be carried.
+// CheckPayload returns an error where the payload cannot be carried.
 func CheckPayload(payload string) error {
 	if len(payload) > MaxPayload {
 		return fmt.Errorf("payload of %d bytes: at most %d can be carried", len(payload), MaxPayload)
 	}
+	if !isText(payload) {
+		return fmt.Errorf("payload of %d bytes: it is not UTF-8 without NUL", len(payload))
+	}
 	return nil
 }
+
+// isText reports whether PostgreSQL takes s as text.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }

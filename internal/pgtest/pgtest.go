@@ -92,8 +92,19 @@ func URL(t testing.TB) string {
 	if err := template(); err != nil {
 		t.Fatal(err)
 	}
+	return clone(t, "pgchat_template")
+}
+
+// EmptyURL makes a database without the schema and returns its connection string.
+func EmptyURL(t testing.TB) string {
+	t.Helper()
+	return clone(t, "template0")
+}
+
+func clone(t testing.TB, from string) string {
+	t.Helper()
 	name := "t" + uuid.NewString()
-	if err := admin(t.Context(), fmt.Sprintf("CREATE DATABASE %q TEMPLATE pgchat_template", name)); err != nil {
+	if err := admin(t.Context(), fmt.Sprintf("CREATE DATABASE %q TEMPLATE %s", name, from)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -32,34 +32,34 @@ func Connect(ctx context.Context, url string, options ...func(*pgxpool.Config)) 
 	for _, option := range options {
 		option(cfg)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("make a connection pool: %w", err)
-	}
-	if err := usable(ctx, pool); err != nil {
-		pool.Close()
-		return nil, explain(err, cfg.ConnConfig)
-	}
-	return pool, nil
+	return open(ctx, url, cfg)
 }
 
-func usable(ctx context.Context, pool *pgxpool.Pool) error {
+// usable reports whether a pooler stands between pgchat and the database: then the server process that answers is not the
+// one that answered when the connection was made, whose id the pooler makes up. The error is why the database cannot be used.
+func usable(ctx context.Context, pool *pgxpool.Pool) (pooled bool, err error) {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Release()
 	var version string
 	var mayCreate bool
-	err := pool.QueryRow(ctx, `SELECT current_setting('server_version_num'),
-		EXISTS (SELECT FROM pg_namespace WHERE nspname = 'chat') OR has_database_privilege(current_database(), 'CREATE')`).
-		Scan(&version, &mayCreate)
+	var process uint32
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num'), pg_backend_pid(),
+		EXISTS (SELECT FROM pg_namespace WHERE nspname = 'chat') OR has_database_privilege(current_database(), 'CREATE')`,
+		pgx.QueryExecModeExec).Scan(&version, &process, &mayCreate)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := supported(version); err != nil {
-		return err
+		return false, err
 	}
 	if !mayCreate {
-		return errors.New("the user may not create the schema chat: GRANT CREATE ON DATABASE … TO … as the database's owner, " +
+		return false, errors.New("the user may not create the schema chat: GRANT CREATE ON DATABASE … TO … as the database's owner, " +
 			"or migrate as a user who may")
 	}
-	return nil
+	return process != conn.Conn().PgConn().PID(), nil
 }
 
 // supported checks a server_version_num, such as 150012.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,7 +20,7 @@ import (
 // once wait for each other: an advisory lock lets one of them migrate, the others find nothing left to do.
 func Migrate(ctx context.Context, url string) ([]int64, error) {
 	applied := []int64{}
-	err := withProvider(url, func(p *goose.Provider) error {
+	err := withProvider(ctx, url, func(p *goose.Provider) error {
 		known := p.ListSources()
 		at, err := p.GetDBVersion(ctx)
 		if err != nil {
@@ -41,7 +40,7 @@ func Migrate(ctx context.Context, url string) ([]int64, error) {
 
 // MigrateDown takes the latest migration back and returns its version.
 func MigrateDown(ctx context.Context, url string) (version int64, err error) {
-	err = withProvider(url, func(p *goose.Provider) error {
+	err = withProvider(ctx, url, func(p *goose.Provider) error {
 		result, err := p.Down(ctx)
 		if errors.Is(err, goose.ErrNoNextVersion) {
 			return errors.New("there is no migration to take back")
@@ -64,7 +63,7 @@ type Migration struct {
 
 // Migrations lists all that the binary has, in order.
 func Migrations(ctx context.Context, url string) (list []Migration, err error) {
-	err = withProvider(url, func(p *goose.Provider) error {
+	err = withProvider(ctx, url, func(p *goose.Provider) error {
 		status, err := p.Status(ctx)
 		for _, s := range status {
 			list = append(list, Migration{
@@ -90,31 +89,26 @@ func CheckSchema(ctx context.Context, url string) error {
 	return nil
 }
 
-func withProvider(url string, do func(*goose.Provider) error) error {
+func withProvider(ctx context.Context, url string, do func(*goose.Provider) error) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		return fmt.Errorf("parse the database URL: %w", err)
 	}
+	cfg.DefaultQueryExecMode = pooledMode // the same everywhere: it need not be fast
 	db := stdlib.OpenDB(*cfg)
 	defer func() { _ = db.Close() }()
 	provider, err := newProvider(db)
 	if err != nil {
 		return err
 	}
-	if err := do(provider); err != nil {
+	if err := alone(ctx, db, func() error { return do(provider) }); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	// Asks for the lock every second, for ten minutes; waiting inside PostgreSQL would hold up CREATE INDEX CONCURRENTLY.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
-	if err != nil {
-		return nil, fmt.Errorf("migration lock: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS,
-		goose.WithSessionLocker(locker), goose.WithTableName("pgchat_schema_version"))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS, goose.WithTableName("pgchat_schema_version"))
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}

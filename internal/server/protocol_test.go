@@ -142,6 +142,7 @@ func TestAProgramsMistakesAreAnsweredAndTheConnectionIsKept(t *testing.T) {
 		`nonsense`: "bad_frame", `[]`: "bad_frame", `{}`: "bad_frame", `{"type":"shout"}`: "bad_frame", `{"type":"join","room":1}`: "bad_frame",
 		`{"type":"join","room":"none"}`: "not_found", `{"type":"join","room":"general","after":"x"}`: "invalid",
 		`{"type":"join","room":"general","after":"7.0"}`: "cursor_ahead", `{"type":"leave","room":"general"}`: "not_joined",
+		`{"type":"typing","room":"general"}`: "not_joined",
 	} {
 		send(t, ws, text)
 		if f := readJSON(t, ws); f["type"] != "error" || f["code"] != code {

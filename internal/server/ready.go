@@ -3,11 +3,16 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 )
 
-// ready answers whether this instance should be given requests: 200, or 503 while it stops or a check fails.
+// ErrDegraded is what a check's error wraps where the instance serves all the same, less well.
+var ErrDegraded = errors.New("degraded")
+
+// ready answers whether this instance should be given requests: 200, or 503 while it stops or a check fails. What is degraded is told
+// and serves on.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
 	defer cancel()
@@ -15,7 +20,10 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	for name, check := range s.Checks {
 		checks[name] = "ok"
 		if err := check(ctx); err != nil {
-			status, checks[name] = http.StatusServiceUnavailable, err.Error()
+			checks[name] = err.Error()
+			if !errors.Is(err, ErrDegraded) {
+				status = http.StatusServiceUnavailable
+			}
 		}
 	}
 	if s.draining.Load() {

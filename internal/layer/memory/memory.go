@@ -4,6 +4,7 @@ package memory
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/google/uuid"
@@ -96,7 +97,9 @@ func (l *Layer) GroupAdd(_ context.Context, group, channel string) error {
 	if err := layer.CheckGroup(group); err != nil {
 		return err
 	}
-	l.groups.Add(group, channel)
+	if !l.groups.Add(group, channel) {
+		return fmt.Errorf("add to group %s: channel %s is not open", group, channel)
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -15,13 +16,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestLayer(t *testing.T) {
-	layertest.Run(t, func(t *testing.T) (layer.Layer, layer.Layer) {
+	layertest.Run(t, func(t *testing.T, n int) []layer.Layer {
 		l := memory.New()
 		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = l.Stop(context.Background()) })
-		return l, l
+		return slices.Repeat([]layer.Layer{l}, n)
 	})
 }
 

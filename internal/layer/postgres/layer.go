@@ -1,11 +1,3 @@
-// Package postgres is the channel layer of production: GroupSend is NOTIFY, GroupAdd is LISTEN for a group's first local
-// channel, GroupDiscard is UNLISTEN after its last.
-//
-// One goroutine owns the listener connection, which is in no pool and never in a transaction. It alternates between
-// applying the groups that were added or emptied, many in one round trip, and waiting for notifications; a change
-// interrupts the wait. It alone calls receivers. After a lost connection it connects again, listens to every group that
-// is wanted, and only then tells the receivers that they may have missed something: who reads the table after that
-// misses nothing.
 package postgres
 
 import (
@@ -14,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgchat/pgchat/internal/layer"
+	"github.com/pgchat/pgchat/internal/store"
 )
 
 // ErrNoEcho says that notifications do not reach the listener's connection.
@@ -32,104 +24,108 @@ var ErrNoEcho = errors.New("the listener does not hear its own notifications: is
 // Layer carries payloads between all instances on one database.
 type Layer struct {
 	pool      *pgxpool.Pool
+	queries   *store.Queries
 	listenURL string
 	inbox     string // this instance's own PostgreSQL channel
 	log       *slog.Logger
 	groups    layer.Groups
+	metrics   metrics
+	intervals intervals
 
+	life    context.Context //nolint:containedctx // of the goroutines, ended by Stop
 	stop    context.CancelFunc
-	done    chan struct{}
-	metrics metrics
+	done    chan struct{} // closed when the listener has ended
+	working sync.WaitGroup
+	outbox  chan note
 
-	beating sync.WaitGroup
+	// The listener's own.
+	heard  time.Time          // when the connection last heard this instance itself
+	behind map[string]*behind // by PostgreSQL channel: what waits for an event that is being fetched
 
 	mu        sync.Mutex
 	started   chan struct{} // closed when the listener first listens
 	isStarted bool
-	err       error                      // why the listener does not listen; nil: it does
+	err       error                      // why the listener neither listens nor polls; nil: it does
+	polling   error                      // why the listener polls; nil: it does not
 	changed   []string                   // groups that were added or emptied since the listener last looked
 	interrupt context.CancelFunc         // ends the listener's wait; nil: it does not wait
 	awaited   map[string][]chan struct{} // who waits for a group to be listened to
 	asked     []chan<- []string          // who wants to know what PostgreSQL sends to us
+	fetched   []fetched                  // events to be handed out
+}
+
+// intervals are the times that tests shorten.
+type intervals struct {
+	heartbeat time.Duration // between two heartbeats
+	quiet     time.Duration // without a heartbeat for so long, the connection is tried
+	echo      time.Duration // for an echo to come back
+	poll      time.Duration // between two polls
+	again     time.Duration // while polling, between two tries for a connection that hears
 }
 
 // New makes the layer of the instance with this id. It sends through pool and listens on a connection of its own to
 // listenURL.
 func New(pool *pgxpool.Pool, listenURL string, instance uuid.UUID, log *slog.Logger) *Layer {
 	return &Layer{
-		pool: pool, listenURL: listenURL, inbox: "inst:" + instance.String(), log: log,
-		metrics: newMetrics(),
-		done:    make(chan struct{}), started: make(chan struct{}), err: layer.ErrStopped,
-		awaited: map[string][]chan struct{}{},
+		pool: pool, queries: store.New(pool), listenURL: listenURL, inbox: "inst:" + instance.String(), log: log,
+		metrics:   newMetrics(),
+		intervals: intervals{heartbeat: 10 * time.Second, quiet: 25 * time.Second, echo: 3 * time.Second, poll: 500 * time.Millisecond, again: 10 * time.Second},
+		done:      make(chan struct{}), started: make(chan struct{}), err: layer.ErrStopped,
+		outbox: make(chan note), behind: map[string]*behind{}, awaited: map[string][]chan struct{}{},
 	}
 }
 
-// Start connects the listener and returns when it hears, or with why it does not.
+// Start connects the listener and returns when it hears or polls, or with why it does neither.
 func (l *Layer) Start(ctx context.Context) error {
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l.stop = stop
-	l.beating.Go(func() { l.beat(run) })
-	go l.listen(run)
+	l.life, l.stop = context.WithCancel(context.WithoutCancel(ctx))
+	l.working.Go(func() { l.beat(l.life) })
+	l.working.Go(func() { l.send(l.life) })
+	go l.listen(l.life)
+	var err error
 	select {
 	case <-l.started:
-		if err := l.Ready(); err != nil {
-			stop()
-			<-l.done
-			return err
-		}
-		return nil
+		err = l.Ready()
 	case <-ctx.Done():
-		stop()
-		<-l.done
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	if err != nil {
+		_ = l.Stop(ctx)
+		l.setState(err, nil)
+	}
+	return err
 }
 
-// Stop ends the listener.
+// Stop ends the listener. What is being sent may or may not be.
 func (l *Layer) Stop(context.Context) error {
 	if l.stop != nil {
 		l.stop()
 		<-l.done
-		l.beating.Wait()
+		l.working.Wait()
 	}
 	return nil
 }
 
-const (
-	heartbeat      = "heartbeat "
-	heartbeatEvery = 10 * time.Second
-)
-
-// beat sends the time to this instance itself, by which the listener knows how long notifications take. It writes no WAL.
-func (l *Layer) beat(ctx context.Context) {
-	every := time.NewTicker(heartbeatEvery)
-	defer every.Stop()
-	for {
-		select {
-		case <-every.C:
-			if err := l.notify(ctx, l.inbox, heartbeat+strconv.FormatInt(time.Now().UnixNano(), 10)); err != nil && ctx.Err() == nil {
-				l.log.Debug("the listener's heartbeat was not sent", "error", err)
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// Ready returns nil while the listener hears, else why it does not.
+// Ready returns nil while the listener hears or polls, else why it does neither.
 func (l *Layer) Ready() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
+// Polling returns why the listener polls, which delays messages and loses what is not in a table; nil: it does not.
+func (l *Layer) Polling() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.polling
+}
+
 // Listening asks PostgreSQL which channels it sends to this instance: its own and those of the groups with a local
-// channel. Only the listener's connection can tell.
+// channel; none while it polls. Only the listener's connection can tell.
 func (l *Layer) Listening(ctx context.Context) ([]string, error) {
 	answer := make(chan []string, 1)
 	l.mu.Lock()
 	l.asked = append(l.asked, answer)
-	l.wake()
+	l.wakeLocked()
 	l.mu.Unlock()
 	select {
 	case names := <-answer:
@@ -141,10 +137,10 @@ func (l *Layer) Listening(ctx context.Context) ([]string, error) {
 	}
 }
 
-func (l *Layer) setState(err error) {
+func (l *Layer) setState(err, polling error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.err = err
+	l.err, l.polling = err, polling
 	if !l.isStarted {
 		l.isStarted = true
 		close(l.started)
@@ -161,8 +157,8 @@ func (l *Layer) Open(r layer.Receiver) string {
 // Close implements [layer.Layer].
 func (l *Layer) Close(channel string) { l.change(l.groups.Close(channel)...) }
 
-// GroupAdd implements [layer.Layer]: it returns when PostgreSQL has confirmed LISTEN. When ctx ends first, the channel is
-// not in the group.
+// GroupAdd implements [layer.Layer]: it returns when PostgreSQL has confirmed LISTEN, or at once where the listener polls.
+// When ctx ends first, the channel is not in the group.
 func (l *Layer) GroupAdd(ctx context.Context, group, channel string) error {
 	if err := layer.CheckGroup(group); err != nil {
 		return err
@@ -193,9 +189,12 @@ func (l *Layer) GroupDiscard(group, channel string) {
 	}
 }
 
-// GroupSend implements [layer.Layer].
+// GroupSend implements [layer.Layer]: it returns when the notification is committed.
 func (l *Layer) GroupSend(ctx context.Context, group, payload string) error {
 	if err := layer.CheckGroup(group); err != nil {
+		return err
+	}
+	if err := layer.CheckPayload(payload); err != nil {
 		return err
 	}
 	return l.notify(ctx, group, payload)
@@ -204,8 +203,11 @@ func (l *Layer) GroupSend(ctx context.Context, group, payload string) error {
 // Send implements [layer.Layer].
 func (l *Layer) Send(ctx context.Context, channel, payload string) error {
 	inbox, _, ok := strings.Cut(channel, "!")
-	if !ok {
+	if !ok || layer.CheckGroup(inbox) != nil {
 		return fmt.Errorf("send to %q: it is not a channel's name", channel)
+	}
+	if err := layer.CheckPayload(payload); err != nil {
+		return err
 	}
 	letter, err := json.Marshal(envelope{Channel: channel, Payload: payload})
 	if err != nil {
@@ -218,85 +220,4 @@ func (l *Layer) Send(ctx context.Context, channel, payload string) error {
 type envelope struct {
 	Channel string `json:"to"`
 	Payload string `json:"payload"`
-}
-
-func (l *Layer) notify(ctx context.Context, name, payload string) error {
-	if err := layer.CheckPayload(payload); err != nil {
-		return err
-	}
-	if _, err := l.pool.Exec(ctx, "SELECT pg_notify($1, $2)", name, payload); err != nil {
-		return fmt.Errorf("notify %s: %w", name, err)
-	}
-	return nil
-}
-
-func (l *Layer) dispatch(name, payload string) {
-	l.metrics.notifications.Inc()
-	if name != l.inbox {
-		l.groups.ToGroup(name, payload)
-		return
-	}
-	if sent, ok := strings.CutPrefix(payload, heartbeat); ok {
-		if at, err := strconv.ParseInt(sent, 10, 64); err == nil {
-			l.metrics.lag.Observe(time.Since(time.Unix(0, at)).Seconds())
-		}
-		return
-	}
-	var letter envelope
-	if err := json.Unmarshal([]byte(payload), &letter); err == nil {
-		l.groups.ToChannel(letter.Channel, letter.Payload)
-	}
-}
-
-// change makes the listener look at the groups again.
-func (l *Layer) change(groups ...string) {
-	if len(groups) == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.changed = append(l.changed, groups...)
-	l.wake()
-}
-
-// wake ends the listener's wait; the caller holds mu.
-func (l *Layer) wake() {
-	if l.interrupt != nil {
-		l.interrupt()
-	}
-}
-
-func (l *Layer) takeWork() (changed []string, asked []chan<- []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	changed, asked = l.changed, l.asked
-	l.changed, l.asked = nil, nil
-	return changed, asked
-}
-
-// askAgain keeps questions that a connection could not answer for the next one.
-func (l *Layer) askAgain(asked []chan<- []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.asked = append(l.asked, asked...)
-}
-
-// interruptible sets what ends the listener's wait; it reports false where there is no need to wait.
-func (l *Layer) interruptible(interrupt context.CancelFunc) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.interrupt = interrupt
-	return len(l.changed) == 0 && len(l.asked) == 0
-}
-
-// applied wakes who waits for the groups to be listened to.
-func (l *Layer) applied(groups []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, group := range groups {
-		for _, heard := range l.awaited[group] {
-			close(heard)
-		}
-		delete(l.awaited, group)
-	}
 }
