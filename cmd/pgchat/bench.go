@@ -19,7 +19,7 @@ import (
 
 type benchCommand struct {
 	config.Database
-	Set        string        `enum:"${bench_sets}" default:"" help:"Run the scenarios of a set of docs/performance.md instead of one of your own: speed, slow-reader, idle (15 minutes), growth (fills 50 million messages)." placeholder:"NAME"`
+	Set        string        `enum:"speed,slow-reader,idle,growth," default:"" help:"Run the scenarios of a set of docs/performance.md instead of one of your own: speed, slow-reader, idle (15 minutes), growth (fills 50 million messages)." placeholder:"NAME"`
 	Only       string        `help:"Of the set (speed, where none is named), this scenario alone." placeholder:"NAME"`
 	Rooms      int           `default:"10" help:"Rooms."`
 	PerRoom    int           `name:"connections" default:"10" help:"Connections in each room."`

@@ -9,13 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
-	"github.com/pgchat/pgchat/internal/bench"
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/config"
 )
@@ -49,7 +47,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("pgchat"), kong.UsageOnError(), kong.Writers(out, errOut),
 		kong.Description("A team chat whose only infrastructure is PostgreSQL."),
-		kong.Vars{"bench_sets": strings.Join(append(bench.SetNames(), ""), ",")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(status int) { exited = status }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -9,8 +9,6 @@ package bench
 import (
 	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -54,9 +52,6 @@ func (s Scenario) Check() error {
 
 // Sets are what `make bench` runs, by name; docs/performance.md has their results.
 var Sets = map[string]func() []Scenario{"speed": speed, "slow-reader": slowReader, "idle": idle, "growth": growth}
-
-// SetNames are the names of the sets.
-func SetNames() []string { return slices.Sorted(maps.Keys(Sets)) }
 
 func with(base Scenario, set ...Scenario) []Scenario {
 	for i := range set {

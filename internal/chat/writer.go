@@ -222,7 +222,7 @@ func (s stored) answer() {
 	switch {
 	case err == nil && len(s.rows) == len(s.batch):
 		for i, r := range s.rows {
-			s.batch[i].answer(r.Seq, outcomeError(r.Outcome, s.batch[i].Post)) //nolint:gosec // of one length, as the case says
+			s.batch[i].answer(r.Seq, outcomeError(r.Outcome, s.batch[i].Post))
 		}
 		return
 	case err == nil:
