@@ -49,6 +49,9 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer pool.Close()
+	if err := d.checkListen(ctx); err != nil {
+		return err
+	}
 	if c.Migrate {
 		applied, err := postgres.Migrate(ctx, d.url)
 		if err != nil {
