@@ -100,4 +100,3 @@ func supported(version string) error {
 	}
 	return nil
 }
-

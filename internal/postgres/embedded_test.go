@@ -281,3 +281,11 @@ func TestRootsPrivateFoldersAreReached(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestStoppingAPostgreSQLThatHasDiedIsNoError(t *testing.T) {
+	e := start(t, folder(t))
+	if err := e.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	stop(t, e)
+}

@@ -29,7 +29,9 @@ func unreadable(variable string, err error) error {
 // the driver says of each address and each way of encryption that it tried is left out but for the last.
 func explain(variable string, err error, cfg *pgx.ConnConfig) error {
 	where := fmt.Sprintf("%s:%d", cfg.Host, cfg.Port)
-	say := func(format string, args ...any) error { return &problem{message: fmt.Sprintf(format, args...), cause: err} }
+	say := func(format string, args ...any) error {
+		return &problem{message: fmt.Sprintf(format, args...), cause: err}
+	}
 	var connect *pgconn.ConnectError
 	connecting := errors.As(err, &connect)
 	var pg *pgconn.PgError
