@@ -60,7 +60,8 @@ type rights struct {
 // examine returns the user's rights, or an error where the server is too old or they do not suffice to look into the schema.
 func examine(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}) (rights, error) {
+},
+) (rights, error) {
 	var r rights
 	var version string
 	var mayCreate, mayRead bool
