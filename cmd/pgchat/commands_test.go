@@ -160,3 +160,32 @@ func TestServeSaysWhyItDoesNotStart(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryCommandSaysInOneLineWhatIsWrongWithTheDatabase(t *testing.T) {
+	url := pgtest.URL(t)
+	name := regexp.MustCompile(`dbname='([^']*)'`).FindStringSubmatch(url)[1]
+	for _, db := range []struct{ url, want string }{
+		{"postgres://u:p@127.0.0.1:1/x", "no PostgreSQL answers at 127.0.0.1:1: check the host and port in DATABASE_URL, and that the server runs (connection refused)"},
+		{strings.Replace(url, name, "nowhere", 1), `there is no database "nowhere"`},
+		{strings.Replace(url, "user=pgchat", "user=nobody-known", 1), `refuses user "nobody-known"`},
+		{"nonsense", "DATABASE_URL cannot be read"},
+	} {
+		t.Setenv("DATABASE_URL", db.url)
+		for _, args := range []string{"serve --listen 127.0.0.1:0", "migrate up", "migrate down", "migrate status", "user create ada", "user promote ada", "token list", "bench"} {
+			status, out, errOut := pgchat(t, "correct horse battery\n", strings.Fields(args)...)
+			if status != 1 || out != "" || !strings.HasPrefix(errOut, "pgchat: ") || !strings.Contains(errOut, db.want) || strings.Count(errOut, "\n") != 1 {
+				t.Errorf("%s: status %d, want 1 and one line with %q:\n%s%s", args, status, db.want, out, errOut)
+			}
+		}
+	}
+	t.Setenv("DATABASE_URL", url)
+	for listen, want := range map[string]string{
+		"postgres://u:p@127.0.0.1:1/x": "no PostgreSQL answers at 127.0.0.1:1: check the host and port in LISTEN_DATABASE_URL",
+		"nonsense":                     "LISTEN_DATABASE_URL cannot be read",
+	} {
+		t.Setenv("LISTEN_DATABASE_URL", listen)
+		if status, _, errOut := pgchat(t, "", "serve", "--listen", "127.0.0.1:0"); status != 1 || !strings.Contains(errOut, want) || strings.Count(errOut, "\n") != 1 {
+			t.Errorf("status %d, want 1 and one line with %q:\n%s", status, want, errOut)
+		}
+	}
+}

@@ -50,6 +50,14 @@ func (d *database) connect(ctx context.Context, options ...func(*pgxpool.Config)
 	return postgres.Connect(ctx, d.url, options...)
 }
 
+// checkListen proves that a database of its own for LISTEN answers, before anything relies on it.
+func (d *database) checkListen(ctx context.Context) error {
+	if d.listenURL == d.url {
+		return nil
+	}
+	return postgres.CheckListen(ctx, d.listenURL)
+}
+
 // close gives the database up.
 func (d *database) close(err *error) {
 	if d.cluster == nil {

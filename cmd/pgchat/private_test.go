@@ -1,6 +1,10 @@
 package main_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	osexec "os/exec"
 	"os/user"
@@ -9,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -119,4 +124,47 @@ func TestAPrivatePostgreSQLOfAnOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	privatePostgreSQL(t, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)})
+}
+
+func TestAPrivatePostgreSQLThatIsKilledIsStartedAgain(t *testing.T) {
+	dir, bin := dataFolder(t, nil), build(t)
+	servers := []*instance{
+		serveAs(t, nil, bin, "", "127.0.0.1:0", "--data-dir", dir),
+		serveAs(t, nil, bin, "", "127.0.0.1:0", "--data-dir", dir),
+	}
+	for round := range 2 {
+		killed := postmaster(t, dir)
+		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for i, s := range servers {
+			for ready := false; !ready; {
+				resp, err := http.Get(s.address + "/readyz")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				if ready = resp.StatusCode == http.StatusOK && errors.Is(syscall.Kill(killed, 0), syscall.ESRCH); ready {
+					break
+				}
+				if ctx.Err() != nil {
+					t.Fatal("not ready again")
+				}
+				pause(ctx)
+			}
+			if err := newMember(t, s.address, fmt.Sprint("ada-", round, "-", s.cmd.Process.Pid), 1, 2*round+i+1).work(ctx, func() {}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, s := range servers {
+		if status := s.signal(syscall.SIGTERM); status != 0 {
+			t.Errorf("ended with status %d", status)
+		}
+	}
+	if postgresRuns(t, dir) {
+		t.Error("PostgreSQL runs on after the last server")
+	}
 }

@@ -44,11 +44,17 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer d.close(&err)
+	if d.cluster != nil {
+		d.cluster.Watch(log)
+	}
 	pool, err := d.connect(ctx, postgres.Serving)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
+	if err := d.checkListen(ctx); err != nil {
+		return err
+	}
 	if c.Migrate {
 		applied, err := postgres.Migrate(ctx, d.url)
 		if err != nil {
@@ -71,17 +77,17 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	if err := rooms.Start(ctx); err != nil {
 		return err
 	}
-	defer stopping(&err, c.Drain, rooms.Stop)
+	defer stopping(&err, log, c.Drain, rooms.Stop)
 	if err := carrier.Start(ctx); err != nil {
 		return err
 	}
-	defer stopping(&err, c.Drain, carrier.Stop)
+	defer stopping(&err, log, c.Drain, carrier.Stop)
 	if err := online.Start(ctx); err != nil {
 		return err
 	}
-	defer stopping(&err, c.Drain, online.Stop)
+	defer stopping(&err, log, c.Drain, online.Stop)
 	writer.Start(ctx)
-	defer stopping(&err, c.Drain, writer.Stop)
+	defer stopping(&err, log, c.Drain, writer.Stop)
 	sweep, stopSweep := context.WithCancel(ctx)
 	swept := make(chan struct{})
 	go func() {
@@ -105,7 +111,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	if err := sockets.Start(ctx); err != nil {
 		return err
 	}
-	defer stopping(&err, c.Drain, sockets.Stop)
+	defer stopping(&err, log, c.Drain, sockets.Stop)
 	metrics := ""
 	if c.MetricsListen != "" {
 		all := slices.Concat(sockets.Collectors(), writer.Collectors(), rooms.Collectors(), carrier.Collectors(), online.Collectors(), poolMetrics(pool))
@@ -113,7 +119,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		if metricsErr != nil {
 			return metricsErr
 		}
-		defer stopping(&err, c.Drain, stop)
+		defer stopping(&err, log, c.Drain, stop)
 		metrics = "Metrics: " + url + "\n"
 	}
 	srv := server.New(server.Config{
@@ -139,15 +145,21 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	case <-ctx.Done():
 	}
 	log.Info("stopping", "connections are closed within", c.Drain.String())
-	defer stopping(&err, c.Drain, func(ctx context.Context) error { return srv.Stop(ctx, c.Drain) })
+	defer stopping(&err, log, c.Drain, func(ctx context.Context) error { return srv.Stop(ctx, c.Drain) })
 	return nil
 }
 
-// stopping stops a part within a bounded time and adds its error.
-func stopping(err *error, drain time.Duration, stop func(context.Context) error) {
+// stopping stops a part within a bounded time and adds its error. That the database cannot be told is none: what is left there
+// ends with this instance's lease.
+func stopping(err *error, log *slog.Logger, drain time.Duration, stop func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), drain+10*time.Second)
 	defer cancel()
-	*err = errors.Join(*err, stop(ctx))
+	why := stop(ctx)
+	if postgres.Unreachable(why) {
+		log.Warn("stopped without the database, which cannot be reached", "error", why)
+		return
+	}
+	*err = errors.Join(*err, why)
 }
 
 func (c *serveCommand) name(l net.Listener) string {

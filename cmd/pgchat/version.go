@@ -9,6 +9,9 @@ import (
 // version is set by the linker; see the Makefile.
 var version = "dev"
 
+// givenCommit is set by the linker, since the toolchain knows none under -buildvcs=false.
+var givenCommit string
+
 type versionCommand struct{}
 
 // Run prints the version.
@@ -17,20 +20,28 @@ func (versionCommand) Run(p *program) error {
 	return err
 }
 
-// commit is what the Go toolchain wrote into the binary.
+// commit is the Makefile's, else what the Go toolchain wrote into the binary.
 func commit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		info = &debug.BuildInfo{}
 	}
-	id, dirty := "unknown", ""
-	for _, s := range info.Settings {
+	return commitOf(givenCommit, info.Settings)
+}
+
+// commitOf shortens the commit that was given, or else that of the build; "unknown" where git was asked by neither.
+func commitOf(given string, settings []debug.BuildSetting) string {
+	id, dirty := given, ""
+	for _, s := range settings {
 		switch {
-		case s.Key == "vcs.revision":
-			id = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.revision" && given == "":
+			id = s.Value
 		case s.Key == "vcs.modified" && s.Value == "true":
 			dirty = ", modified"
 		}
 	}
-	return id + dirty
+	if id == "" {
+		return "unknown"
+	}
+	return id[:min(12, len(id))] + dirty
 }

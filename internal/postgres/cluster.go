@@ -174,14 +174,23 @@ func (c *Cluster) URL(database string) string {
 	return fmt.Sprintf("host='%s' user=pgchat dbname='%s'", c.socket, database)
 }
 
-// Stop ends the server: sessions are cut, data is flushed ("fast" shutdown).
+// Stop ends the server: sessions are cut, data is flushed ("fast" shutdown). One that has ended is stopped.
 func (c *Cluster) Stop(ctx context.Context) error {
 	err := c.run(ctx, "pg_ctl", "stop", "-w", "-m", "fast", "-D", c.data)
+	if err != nil {
+		var status *exec.ExitError
+		if errors.As(c.run(ctx, "pg_ctl", "status", "-D", c.data), &status) && status.ExitCode() == notRunning {
+			err = nil
+		}
+	}
 	if err == nil && c.socket != c.dir {
 		_ = os.Remove(c.socket)
 	}
 	return err
 }
+
+// notRunning is the exit status of pg_ctl status where no server runs on the data.
+const notRunning = 3
 
 // Restart stops the server and starts it again as it was.
 func (c *Cluster) Restart(ctx context.Context) error {
@@ -262,14 +271,9 @@ func reachable(path string) bool {
 
 // Kill ends the server at once, as a crash would; tests use it. The next start recovers.
 func (c *Cluster) Kill() error {
-	text, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
+	pid, err := c.pid()
 	if err != nil {
-		return fmt.Errorf("read the server's process id: %w", err)
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(first)
-	if err != nil {
-		return fmt.Errorf("read the server's process id: %w", err)
+		return err
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill the server: %w", err)
@@ -280,4 +284,18 @@ func (c *Cluster) Kill() error {
 // Crash stops the server at once, without a checkpoint ("immediate" shutdown); tests use it. The next start recovers.
 func (c *Cluster) Crash(ctx context.Context) error {
 	return c.run(ctx, "pg_ctl", "stop", "-w", "-m", "immediate", "-D", c.data)
+}
+
+// pid is the process id of the server that runs on the data, or that ended without clearing up.
+func (c *Cluster) pid() (int, error) {
+	text, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
+	if err != nil {
+		return 0, fmt.Errorf("read the server's process id: %w", err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		return 0, fmt.Errorf("read the server's process id: %w", err)
+	}
+	return pid, nil
 }

@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
@@ -19,7 +17,7 @@ const OldestVersion = 15
 func Connect(ctx context.Context, url string, options ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("the database URL cannot be read; it is like postgres://user:password@host:5432/database: %w", err)
+		return nil, unreadable("DATABASE_URL", err)
 	}
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "pgchat"
@@ -43,24 +41,64 @@ func usable(ctx context.Context, pool *pgxpool.Pool) (pooled bool, err error) {
 		return false, err
 	}
 	defer conn.Release()
-	var version string
-	var mayCreate bool
-	var process uint32
-	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num'), pg_backend_pid(),
-		EXISTS (SELECT FROM pg_namespace WHERE nspname = 'chat') OR has_database_privilege(current_database(), 'CREATE')`,
-		pgx.QueryExecModeExec).Scan(&version, &process, &mayCreate)
-	if err != nil {
-		return false, err
-	}
-	if err := supported(version); err != nil {
-		return false, err
-	}
-	if !mayCreate {
-		return false, errors.New("the user may not create the schema chat: GRANT CREATE ON DATABASE … TO … as the database's owner, " +
-			"or migrate as a user who may")
-	}
-	return process != conn.Conn().PgConn().PID(), nil
+	r, err := examine(ctx, conn)
+	return r.process != conn.Conn().PgConn().PID(), err
 }
+
+// CheckListen proves that the database at url, which the environment variable LISTEN_DATABASE_URL gave, answers.
+func CheckListen(ctx context.Context, url string) error {
+	const variable = "LISTEN_DATABASE_URL"
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return unreadable(variable, err)
+	}
+	Patience(cfg)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return explain(variable, err, cfg)
+	}
+	return conn.Close(ctx)
+}
+
+// rights are what the database lets its user do.
+type rights struct {
+	user, owner string // owner of the schema chat; "": there is no such schema yet
+	owns        bool   // the user is the owner, or has its rights
+	process     uint32 // of the server that told
+}
+
+// examine returns the user's rights, or an error where the server is too old or they do not suffice to look into the schema.
+func examine(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) (rights, error) {
+	var r rights
+	var version string
+	var mayCreate, mayRead bool
+	// Tables are looked for by name, since what has no USAGE on the schema may not say chat.users at all.
+	err := db.QueryRow(ctx, `SELECT current_setting('server_version_num'), pg_backend_pid(), current_user, coalesce(pg_get_userbyid(n.nspowner), ''),
+			coalesce(pg_has_role(n.nspowner, 'USAGE'), false), has_database_privilege(current_database(), 'CREATE'),
+			coalesce(has_schema_privilege(n.oid, 'USAGE'), false) AND NOT EXISTS (SELECT FROM pg_class c
+				WHERE c.relnamespace = n.oid AND c.relname IN ('schema_version', 'users', 'messages') AND NOT has_table_privilege(c.oid, 'SELECT'))
+		FROM (VALUES (1)) one LEFT JOIN pg_namespace n ON n.nspname = 'chat'`, pgx.QueryExecModeExec).
+		Scan(&version, &r.process, &r.user, &r.owner, &r.owns, &mayCreate, &mayRead)
+	if err != nil {
+		return r, err
+	}
+	switch err := supported(version); {
+	case err != nil:
+		return r, err
+	case r.owner == "" && !mayCreate:
+		return r, fmt.Errorf("user %q may not create the schema chat: GRANT CREATE ON DATABASE … TO %s as the database's owner, "+
+			"or migrate as a user who may", r.user, identifier(r.user))
+	case r.owner != "" && !mayRead:
+		return r, fmt.Errorf("user %q may not use the schema chat, which belongs to %q: GRANT %s TO %s as a superuser, or connect as that user",
+			r.user, r.owner, identifier(r.owner), identifier(r.user))
+	}
+	return r, nil
+}
+
+func identifier(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // supported checks a server_version_num, such as 150012.
 func supported(version string) error {
@@ -72,26 +110,4 @@ func supported(version string) error {
 		return fmt.Errorf("the server is PostgreSQL %d; pgchat needs %d or newer", n/10000, OldestVersion)
 	}
 	return nil
-}
-
-// explain adds what to do to the errors that everybody meets.
-func explain(err error, cfg *pgx.ConnConfig) error {
-	where := fmt.Sprintf("%s:%d", cfg.Host, cfg.Port)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		switch pg.Code {
-		case "28P01", "28000":
-			return fmt.Errorf("the server at %s refuses user %q: check name and password in DATABASE_URL: %w", where, cfg.User, err)
-		case "3D000":
-			return fmt.Errorf("there is no database %q at %s: create it (createdb %s) or correct DATABASE_URL: %w", cfg.Database, where, cfg.Database, err)
-		case "42501":
-			return fmt.Errorf("user %q has not the rights that pgchat needs in database %q: %w", cfg.User, cfg.Database, err)
-		}
-		return err
-	}
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
-		return fmt.Errorf("no PostgreSQL answers at %s: check the host and port in DATABASE_URL, and that the server runs: %w", where, err)
-	}
-	return err
 }

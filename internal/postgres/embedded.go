@@ -17,6 +17,7 @@ import (
 type Embedded struct {
 	*Cluster
 	lock *os.File
+	stop func() // ends the watch and waits for its end; nil: none
 }
 
 // StartEmbedded starts PostgreSQL on the data in dir, or joins the one that runs there. Its programs are searched in
@@ -56,6 +57,11 @@ func startLocked(ctx context.Context, bin, dir string, lock *os.File) (*Embedded
 	if err != nil {
 		return nil, err
 	}
+	starting, err := lockStart(dir, syscall.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = starting.Close() }()
 	joined, err := cluster.join(ctx)
 	if err != nil {
 		return nil, err
@@ -73,6 +79,9 @@ func startLocked(ctx context.Context, bin, dir string, lock *os.File) (*Embedded
 
 // Stop gives the folder up. The last one to do so stops PostgreSQL.
 func (e *Embedded) Stop(ctx context.Context) error {
+	if e.stop != nil {
+		e.stop()
+	}
 	defer func() { _ = e.lock.Close() }()
 	last, err := tryExclusive(e.lock)
 	if err != nil || !last {

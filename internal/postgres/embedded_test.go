@@ -197,7 +197,7 @@ func TestManyWhoMigrateAtOnceMigrateOnce(t *testing.T) {
 	if conn, err := pgx.Connect(t.Context(), e.URL("postgres")); err != nil {
 		t.Error(err)
 	} else {
-		_, _ = conn.Exec(t.Context(), `insert into pgchat_schema_version (version_id, is_applied) values (99999, true)`)
+		_, _ = conn.Exec(t.Context(), `insert into chat.schema_version (version_id, is_applied) values (99999, true)`)
 		_ = conn.Close(t.Context())
 	}
 	if _, err := postgres.Migrate(t.Context(), e.URL("postgres")); err == nil || !strings.Contains(err.Error(), "newer pgchat") {
@@ -280,4 +280,12 @@ func TestRootsPrivateFoldersAreReached(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func TestStoppingAPostgreSQLThatHasDiedIsNoError(t *testing.T) {
+	e := start(t, folder(t))
+	if err := e.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	stop(t, e)
 }

@@ -20,7 +20,7 @@ import (
 // once wait for each other: an advisory lock lets one of them migrate, the others find nothing left to do.
 func Migrate(ctx context.Context, url string) ([]int64, error) {
 	applied := []int64{}
-	err := withProvider(ctx, url, func(p *goose.Provider) error {
+	err := withProvider(ctx, url, func(p *goose.Provider, r rights) error {
 		known := p.ListSources()
 		at, err := p.GetDBVersion(ctx)
 		if err != nil {
@@ -28,6 +28,9 @@ func Migrate(ctx context.Context, url string) ([]int64, error) {
 		}
 		if newest := known[len(known)-1].Version; at > newest {
 			return fmt.Errorf("the schema is at version %d, this pgchat knows %d: it was migrated by a newer pgchat; run that one", at, newest)
+		} else if at < newest && r.owner != "" && !r.owns {
+			return fmt.Errorf("the schema is at version %d, this pgchat needs %d, and user %q may not migrate it: it belongs to %q; "+
+				"run `pgchat migrate up` as that user", at, newest, r.user, r.owner)
 		}
 		results, err := p.Up(ctx)
 		for _, r := range results {
@@ -40,7 +43,7 @@ func Migrate(ctx context.Context, url string) ([]int64, error) {
 
 // MigrateDown takes the latest migration back and returns its version.
 func MigrateDown(ctx context.Context, url string) (version int64, err error) {
-	err = withProvider(ctx, url, func(p *goose.Provider) error {
+	err = withProvider(ctx, url, func(p *goose.Provider, _ rights) error {
 		result, err := p.Down(ctx)
 		if errors.Is(err, goose.ErrNoNextVersion) {
 			return errors.New("there is no migration to take back")
@@ -63,7 +66,7 @@ type Migration struct {
 
 // Migrations lists all that the binary has, in order.
 func Migrations(ctx context.Context, url string) (list []Migration, err error) {
-	err = withProvider(ctx, url, func(p *goose.Provider) error {
+	err = withProvider(ctx, url, func(p *goose.Provider, _ rights) error {
 		status, err := p.Status(ctx)
 		for _, s := range status {
 			list = append(list, Migration{
@@ -89,26 +92,49 @@ func CheckSchema(ctx context.Context, url string) error {
 	return nil
 }
 
-func withProvider(ctx context.Context, url string, do func(*goose.Provider) error) error {
+// withProvider calls do with what migrates the database, once it is proved that it can be used.
+func withProvider(ctx context.Context, url string, do func(*goose.Provider, rights) error) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		return fmt.Errorf("parse the database URL: %w", err)
+		return unreadable("DATABASE_URL", err)
 	}
+	Patience(cfg)
 	cfg.DefaultQueryExecMode = pooledMode // the same everywhere: it need not be fast
+	r, err := prepare(ctx, cfg)
+	if err != nil {
+		return explain("DATABASE_URL", err, cfg)
+	}
 	db := stdlib.OpenDB(*cfg)
 	defer func() { _ = db.Close() }()
 	provider, err := newProvider(db)
 	if err != nil {
 		return err
 	}
-	if err := alone(ctx, db, func() error { return do(provider) }); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+	if err := alone(ctx, db, func() error { return do(provider, r) }); err != nil {
+		return explain("DATABASE_URL", fmt.Errorf("migrate: %w", err), cfg)
 	}
 	return nil
 }
 
+// prepare makes the table of versions where it is missing, and returns the user's rights as they were before.
+func prepare(ctx context.Context, cfg *pgx.ConnConfig) (rights, error) {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return rights{}, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	r, err := examine(ctx, conn)
+	if err != nil {
+		return rights{}, err
+	}
+	if _, err := conn.Exec(ctx, migrations.Prepare); err != nil {
+		return rights{}, fmt.Errorf("make the table of versions: %w", err)
+	}
+	return r, nil
+}
+
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS, goose.WithTableName("pgchat_schema_version"))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS, goose.WithTableName("chat.schema_version"))
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}

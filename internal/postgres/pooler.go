@@ -33,7 +33,7 @@ func open(ctx context.Context, url string, cfg *pgxpool.Config) (*pgxpool.Pool, 
 	}
 	pool.Close()
 	if err != nil {
-		return nil, explain(err, cfg.ConnConfig)
+		return nil, explain("DATABASE_URL", err, cfg.ConnConfig)
 	}
 	cfg.ConnConfig.DefaultQueryExecMode = pooledMode
 	if pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/page"
+	"github.com/pgchat/pgchat/internal/postgres"
 )
 
 // handler serves a request or says why not.
@@ -38,6 +39,9 @@ func status(err error) int {
 	if errors.As(err, &e) {
 		return statuses[e.Code].status
 	}
+	if postgres.Unreachable(err) {
+		return http.StatusServiceUnavailable
+	}
 	return http.StatusInternalServerError
 }
 
@@ -56,6 +60,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &tooLarge) {
 		err = chat.Errorf(chat.TooLarge, "What was sent has more than the %d bytes that are allowed.", tooLarge.Limit)
 	}
+	cause := err // for the log
+	if postgres.Unreachable(err) {
+		err = chat.Errorf(chat.Unavailable, "The database cannot be reached. Try again in a moment.")
+	}
 	f := page.Failure{
 		Status: http.StatusInternalServerError, Title: "Something went wrong", RequestID: of(r).id,
 		Message: "The server could not do that. It has been noted; try again in a moment.",
@@ -69,7 +77,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		f.SignIn = backTo(r)
 	}
 	if f.Status >= http.StatusInternalServerError {
-		s.Log.Error("a request failed", "request", f.RequestID, "method", r.Method, "path", r.URL.Path, "error", err)
+		s.Log.Error("a request failed", "request", f.RequestID, "method", r.Method, "path", r.URL.Path, "error", cause)
 	}
 	if err := s.render(w, f.Status, f); err != nil {
 		s.Log.Error("the failure page cannot be rendered", "request", f.RequestID, "error", err)

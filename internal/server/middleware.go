@@ -120,7 +120,7 @@ func (s *Server) logged(next http.Handler) http.Handler {
 			level = slog.LevelDebug
 		}
 		s.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path,
-			"status", recorder.status, "took", time.Since(began).Round(time.Microsecond), "from", s.address(r))
+			"status", recorder.status, "took_ms", float64(time.Since(began).Microseconds())/1000, "from", s.address(r))
 	})
 }
 
