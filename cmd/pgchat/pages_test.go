@@ -38,6 +38,10 @@ func fill(t *testing.T, db *pgxpool.Pool, n int) {
 
 const shown = `[...document.querySelectorAll("#messages .body")].map((p) => p.textContent)`
 
+// lastInSight: the end of the newest message, of those on their way out too, is on the screen and the composer not over it.
+const lastInSight = `(() => { const last = [...document.querySelectorAll(".message")].at(-1).getBoundingClientRect(),
+	log = document.querySelector("#log").getBoundingClientRect(); return last.bottom <= log.bottom + 1 && last.bottom > log.top; })()`
+
 func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	site, db := one(t)
 	b := openBrowser(t)
@@ -70,7 +74,7 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	// Messages are posted and paged by forms and links.
 	fill(t, db, 120)
 	b.do(chromedp.Navigate(site.address+"/rooms/general"), chromedp.SendKeys(chromedp.CSS("#body"), "posted by a form"), chromedp.Click(chromedp.CSS(".composer button")))
-	b.until(`%s.at(-1) === "posted by a form"`, shown)
+	b.until(`%s.at(-1) === "posted by a form" && %s`, shown, lastInSight)
 	b.do(chromedp.Click(chromedp.CSS("a.older")))
 	b.until(`%s.at(-1) === "message 71" && document.querySelectorAll("#messages .message").length === 50`, shown)
 	b.do(chromedp.Click(chromedp.CSS(".newer a")))
@@ -108,7 +112,7 @@ func TestWhatIsTypedIsNotLost(t *testing.T) {
 	// Refused by the server: it stays, with its reason, and can be sent again, or edited.
 	exec(t, db, `update chat.rooms set archived_at = now()`)
 	b.say("first")
-	b.until(`document.querySelector("#pending .failed .fate")?.textContent.includes("archived")`)
+	b.until(`document.querySelector("#pending .failed .fate")?.textContent.includes("archived") && %s`, lastInSight)
 	b.screenshot("failed")
 	b.do(chromedp.Reload())
 	b.until(`document.querySelector("#pending .failed .fate")`)
@@ -161,7 +165,7 @@ func TestOlderMessagesComeByScrollingUpAndTheSameOnesTwiceShowOnce(t *testing.T)
 	fill(t, db, 120)
 	b.do(chromedp.Reload())
 	b.until(`document.querySelector("#state.live") && %s.at(-1) === "message 120"`, shown)
-	b.until(`(() => { document.querySelector("#log").scrollTop = 0; return %s[0] === "message 1"; })()`, shown)
+	b.until(`(() => { const log = document.querySelector("#log"); log.scrollTop = -log.scrollHeight; return %s[0] === "message 1"; })()`, shown)
 	b.until(`document.querySelector("#older .beginning") && !document.querySelector("a.older")`)
 	var want []string
 	for i := range 120 {
@@ -170,9 +174,14 @@ func TestOlderMessagesComeByScrollingUpAndTheSameOnesTwiceShowOnce(t *testing.T)
 	b.until(`JSON.stringify(%s) === JSON.stringify([%s])`, shown, strings.Join(want, ","))
 
 	// New ones do not pull away who reads old ones; the button does.
-	b.until(`document.querySelector("#log").scrollTop < 1000`)
+	const top = `(() => { const log = document.querySelector("#log"); return log.scrollTop + log.scrollHeight - log.clientHeight; })()`
+	b.until(top + ` < 1000`)
+	at, err := chromedp.Run(b.ctx, chromedp.Evaluate[float64](top))
+	if err != nil {
+		t.Fatal(err)
+	}
 	exec(t, db, `select chat.post('general', 'ada', 'news')`)
-	b.until(`!document.querySelector("#jump").hidden && document.querySelector("#log").scrollTop < 1000`)
+	b.until(`!document.querySelector("#jump").hidden && Math.abs(%s - %f) < 2`, top, at)
 	b.screenshot("jump")
 	b.do(chromedp.Click(chromedp.CSS("#jump")))
 	b.until(`document.querySelector("#jump").hidden`)
@@ -202,4 +211,30 @@ func TestThePhone(t *testing.T) {
 		b.do(chromedp.EmulateViewport(390, 800), chromedp.Click(chromedp.CSS(panel+" .close")))
 		b.until("!"+visible, panel, panel)
 	}
+}
+
+func TestTheNewestMessageStaysInSightWhenTheLogShrinks(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 60)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && %s`, lastInSight)
+	for _, width := range []int64{1280, 390} {
+		b.do(chromedp.EmulateViewport(width, 700))
+		b.until(`innerWidth === %d && %s`, width, lastInSight)
+		b.until(`(() => { const body = document.querySelector("#body"); body.value = "a line\n".repeat(60);
+			return body.dispatchEvent(new Event("input", { bubbles: true })); })()`)
+		b.until(`document.querySelector(".composer").offsetHeight > 150 && document.querySelector(".composer").offsetHeight < innerHeight * .45 && %s`, lastInSight)
+		b.until(`(() => { const body = document.querySelector("#body"); body.value = "";
+			return body.dispatchEvent(new Event("input", { bubbles: true })); })()`)
+	}
+
+	// The reason of a failed message too, and what is said to who is signed out.
+	exec(t, db, `update chat.rooms set archived_at = now()`)
+	b.say("too late")
+	b.until(`document.querySelector("#pending .failed .fate button") && %s`, lastInSight)
+	exec(t, db, `delete from chat.sessions`)
+	b.until(`document.querySelector("#composer-error a") && %s`, lastInSight)
+	b.screenshot("signed-out")
 }

@@ -81,8 +81,16 @@
   }
 
   // --- scrolling ------------------------------------------------------------------------------------------------------
-  const atBottom = () => log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-  const toBottom = () => { log.scrollTop = log.scrollHeight; };
+  // The log is laid out from its end (column-reverse): scrollTop is 0 at the newest message and negative above it, so
+  // the browser itself keeps the end in sight when the log shrinks, and the place when older messages come.
+  const atBottom = () => log.scrollTop > -60;
+  const toBottom = () => { log.scrollTop = 0; };
+  function follow(change) { // for what is added below the reader: the end stays in sight, or else the place
+    const there = atBottom(), height = log.scrollHeight;
+    change();
+    if (there) toBottom();
+    else log.scrollTop -= log.scrollHeight - height;
+  }
   let unseen = 0;
   function showJump() {
     jump.hidden = unseen === 0;
@@ -90,7 +98,6 @@
   }
   log.addEventListener("scroll", () => { if (atBottom()) { unseen = 0; showJump(); } }, { passive: true });
   jump.addEventListener("click", () => { toBottom(); body?.focus(); });
-  addEventListener("resize", () => { if (unseen === 0) toBottom(); });
 
   // --- older messages ---------------------------------------------------------------------------------------------------
   const older = document.getElementById("older");
@@ -105,7 +112,6 @@
       const fragment = document.createElement("template");
       fragment.innerHTML = await answer.text();
       const next = fragment.content.querySelector(".older");
-      const height = log.scrollHeight, top = log.scrollTop;
       for (const article of fragment.content.querySelectorAll(".message")) {
         if (document.getElementById(article.id)) article.remove();
       }
@@ -113,7 +119,6 @@
       messages.prepend(fragment.content);
       if (next) older.replaceChildren(next); else older.replaceChildren(beginning());
       arrange();
-      log.scrollTop = top + log.scrollHeight - height;
       if (next) watcher.observe(next);
     } catch {
       link.textContent = "Older messages could not be loaded. Try again";
@@ -207,7 +212,7 @@
       typed();
       body.focus();
     });
-    article.querySelector(".said").append(fate);
+    follow(() => article.querySelector(".said").append(fate));
   }
   const problem = document.getElementById("composer-error");
   const counter = document.getElementById("count");
@@ -262,18 +267,18 @@
   addEventListener("htmx:ws:after:connection", (e) => {
     e.detail.connection.socket.send(JSON.stringify({ type: "resume", cursor: `${has.seq}.${has.rev}` }));
   });
-  let follow = true;
+  let before = { there: true, height: 0 }; // the log before a swap
   addEventListener("htmx:ws:before:message:incoming", (e) => {
     let frame;
     try { frame = JSON.parse(e.detail.message.data); } catch { e.preventDefault(); return; }
     switch (frame.type) {
       case "messages":
         if (frame.last <= has.seq) e.preventDefault(); // already here
-        follow = atBottom();
+        before = { there: atBottom(), height: log.scrollHeight };
         break;
       case "change": // of a message that is not on the page: nothing to do
         if (!document.querySelector(frame.target)) e.preventDefault();
-        follow = atBottom();
+        before = { there: atBottom(), height: log.scrollHeight };
         break;
       case "changed":
         has.rev = Math.max(has.rev, frame.rev);
@@ -303,7 +308,7 @@
   });
   addEventListener("htmx:ws:after:message:incoming", (e) => {
     const frame = JSON.parse(e.detail.message.data);
-    if (frame.type === "change") { arrange(); if (follow) toBottom(); }
+    if (frame.type === "change") { arrange(); if (before.there) toBottom(); }
     if (frame.type !== "messages") return;
     has.seq = frame.last;
     let mine = 0, fresh = 0;
@@ -315,8 +320,12 @@
       if (waiting.has(id)) settle(id);
     }
     arrange();
-    if (follow || mine) toBottom();
-    else { unseen += fresh; showJump(); }
+    if (before.there || mine) toBottom();
+    else {
+      log.scrollTop -= log.scrollHeight - before.height;
+      unseen += fresh;
+      showJump();
+    }
   });
   addEventListener("htmx:ws:close", (e) => {
     socket = null;
