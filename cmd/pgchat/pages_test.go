@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgchat/pgchat/internal/pgtest"
@@ -38,6 +40,10 @@ func fill(t *testing.T, db *pgxpool.Pool, n int) {
 
 const shown = `[...document.querySelectorAll("#messages .body")].map((p) => p.textContent)`
 
+// lastInSight: the end of the newest message, of those on their way out too, is on the screen and the composer not over it.
+const lastInSight = `(() => { const last = [...document.querySelectorAll(".message")].at(-1).getBoundingClientRect(),
+	log = document.querySelector("#log").getBoundingClientRect(); return last.bottom <= log.bottom + 1 && last.bottom > log.top; })()`
+
 func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	site, db := one(t)
 	b := openBrowser(t)
@@ -50,6 +56,7 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	b.screenshot("first-run")
 	b.do(chromedp.SendKeys(chromedp.CSS("#name"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), "short"), chromedp.Submit(chromedp.CSS("#password")))
 	b.until(`document.querySelector("#password ~ .field-error")?.textContent.includes("at least 10") && document.querySelector("#name").value === "ada"`)
+	b.until(`document.querySelector("#password[aria-invalid=true][aria-describedby=password-error]") && !document.querySelector("#password-hint")`)
 	b.screenshot("sign-up-error")
 	b.do(chromedp.SendKeys(chromedp.CSS("#password"), "correct horse battery"), chromedp.Submit(chromedp.CSS("#password")))
 	b.until(`document.querySelector(".beginning")`)
@@ -70,7 +77,7 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	// Messages are posted and paged by forms and links.
 	fill(t, db, 120)
 	b.do(chromedp.Navigate(site.address+"/rooms/general"), chromedp.SendKeys(chromedp.CSS("#body"), "posted by a form"), chromedp.Click(chromedp.CSS(".composer button")))
-	b.until(`%s.at(-1) === "posted by a form"`, shown)
+	b.until(`%s.at(-1) === "posted by a form" && %s`, shown, lastInSight)
 	b.do(chromedp.Click(chromedp.CSS("a.older")))
 	b.until(`%s.at(-1) === "message 71" && document.querySelectorAll("#messages .message").length === 50`, shown)
 	b.do(chromedp.Click(chromedp.CSS(".newer a")))
@@ -99,7 +106,7 @@ func TestWhatIsTypedIsNotLost(t *testing.T) {
 	b.until(`(() => { const body = document.querySelector("#body"); body.value = "x".repeat(8001);
 		return body.dispatchEvent(new Event("input", { bubbles: true })); })()`)
 	b.say("")
-	b.until(`document.querySelector("#composer-error").textContent.includes("this one has 8001") && %s`, tooLong)
+	b.until(`document.querySelector("#composer-error").textContent.includes("too long") && document.querySelector("#count").textContent === "8,001 of 8,000" && %s`, tooLong)
 	b.screenshot("too-long")
 	b.do(chromedp.Reload())
 	b.until(`document.querySelector("#state.live") && %s`, tooLong)
@@ -108,7 +115,7 @@ func TestWhatIsTypedIsNotLost(t *testing.T) {
 	// Refused by the server: it stays, with its reason, and can be sent again, or edited.
 	exec(t, db, `update chat.rooms set archived_at = now()`)
 	b.say("first")
-	b.until(`document.querySelector("#pending .failed .fate")?.textContent.includes("archived")`)
+	b.until(`document.querySelector("#pending .failed .fate")?.textContent.includes("archived") && %s`, lastInSight)
 	b.screenshot("failed")
 	b.do(chromedp.Reload())
 	b.until(`document.querySelector("#pending .failed .fate")`)
@@ -161,7 +168,7 @@ func TestOlderMessagesComeByScrollingUpAndTheSameOnesTwiceShowOnce(t *testing.T)
 	fill(t, db, 120)
 	b.do(chromedp.Reload())
 	b.until(`document.querySelector("#state.live") && %s.at(-1) === "message 120"`, shown)
-	b.until(`(() => { document.querySelector("#log").scrollTop = 0; return %s[0] === "message 1"; })()`, shown)
+	b.until(`(() => { const log = document.querySelector("#log"); log.scrollTop = -log.scrollHeight; return %s[0] === "message 1"; })()`, shown)
 	b.until(`document.querySelector("#older .beginning") && !document.querySelector("a.older")`)
 	var want []string
 	for i := range 120 {
@@ -170,9 +177,14 @@ func TestOlderMessagesComeByScrollingUpAndTheSameOnesTwiceShowOnce(t *testing.T)
 	b.until(`JSON.stringify(%s) === JSON.stringify([%s])`, shown, strings.Join(want, ","))
 
 	// New ones do not pull away who reads old ones; the button does.
-	b.until(`document.querySelector("#log").scrollTop < 1000`)
+	const top = `(() => { const log = document.querySelector("#log"); return log.scrollTop + log.scrollHeight - log.clientHeight; })()`
+	b.until(top + ` < 1000`)
+	at, err := chromedp.Run(b.ctx, chromedp.Evaluate[float64](top))
+	if err != nil {
+		t.Fatal(err)
+	}
 	exec(t, db, `select chat.post('general', 'ada', 'news')`)
-	b.until(`!document.querySelector("#jump").hidden && document.querySelector("#log").scrollTop < 1000`)
+	b.until(`!document.querySelector("#jump").hidden && Math.abs(%s - %f) < 2`, top, at)
 	b.screenshot("jump")
 	b.do(chromedp.Click(chromedp.CSS("#jump")))
 	b.until(`document.querySelector("#jump").hidden`)
@@ -199,7 +211,116 @@ func TestThePhone(t *testing.T) {
 		b.do(chromedp.Click(chromedp.CSS("#room " + button)))
 		b.until(visible, panel, panel)
 		b.screenshot("phone-" + strings.Trim(panel, "#"))
-		b.do(chromedp.EmulateViewport(390, 800), chromedp.Click(chromedp.CSS(panel+" .close")))
+		b.do(chromedp.EmulateViewport(390, 800))
+		b.until(`document.activeElement === document.querySelector("%s .close") && document.querySelector("#room").inert`, panel)
+		b.do(chromedp.Click(chromedp.CSS(panel + " .close")))
 		b.until("!"+visible, panel, panel)
+		b.until(`document.activeElement === document.querySelector("%s") && !document.querySelector("#room").inert`, button)
+		// By Escape, and by a tap beside it.
+		b.do(chromedp.Click(chromedp.CSS("#room " + button)))
+		b.until(visible, panel, panel)
+		b.until(`document.activeElement === document.querySelector("%s .close")`, panel)
+		b.do(chromedp.KeyEvent(kb.Escape))
+		b.until("!"+visible, panel, panel)
+		b.until(`!document.querySelector("#room").inert`) // until then it takes no clicks
+		b.do(chromedp.Click(chromedp.CSS("#room " + button)))
+		b.until(visible, panel, panel)
+		x := 380.0
+		if panel == "#people-panel" {
+			x = 10
+		}
+		b.until(`document.querySelector("#room").inert`)
+		b.do(chromedp.MouseClickXY(x, 400))
+		b.until("!"+visible, panel, panel)
+		b.until(`!document.querySelector("#room").inert`)
+	}
+	for _, page := range []string{"/rooms/general", "/rooms", "/rooms/new"} {
+		b.do(chromedp.Navigate(site.address + page))
+		b.until(`document.readyState === "complete" && [...document.querySelectorAll("button, .button, .icon-button, .quiet-link, .rooms a")]
+			.every((e) => e.getClientRects().length === 0 || e.offsetHeight >= 44)`)
+	}
+}
+
+func TestALongMessageIsShownInPart(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.until(`matchMedia("(pointer: fine)").matches ? document.activeElement.id === "body" : true`)
+	b.until(`[...document.querySelectorAll("#people .you")].some((e) => getComputedStyle(e).display === "block")`)
+	exec(t, db, `select chat.post('general', 'ada', $1)`, strings.Repeat("many words ", 700))
+	const height = `document.querySelector("#messages .body")?.offsetHeight`
+	b.until(height + ` > 400 && ` + height + ` < 600`)
+	b.screenshot("long")
+	b.do(chromedp.Click(chromedp.CSS("#messages label.all")))
+	b.until(height + ` > 1000`)
+	b.do(chromedp.Click(chromedp.CSS("#messages label.all")))
+	b.until(height + ` < 600`)
+}
+
+func TestAClosedEmptyServerSaysHowToBegin(t *testing.T) {
+	url := pgtest.URL(t)
+	site := serve(t, build(t), url, "127.0.0.1:0", "--signup", "closed")
+	b := openBrowser(t)
+	b.do(chromedp.Navigate(site.address))
+	b.until(`document.querySelector(".command")?.textContent === "pgchat user create NAME --admin" && !document.querySelector("#name")`)
+	b.screenshot("closed")
+}
+
+func TestAFormTooLargeSaysWhereTheTextIs(t *testing.T) {
+	site, _ := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.until(`(() => { document.querySelector("#body").value = "x".repeat(150_000); HTMLFormElement.prototype.submit.call(document.querySelector("#composer")); return true; })()`)
+	b.until(`document.querySelector(".status")?.textContent === "413" && document.querySelector(".lead").textContent.includes("Go back")`)
+	b.screenshot("too-large")
+}
+
+func TestTheNewestMessageStaysInSightWhenTheLogShrinks(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 60)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && %s`, lastInSight)
+	for _, width := range []int64{1280, 390} {
+		b.do(chromedp.EmulateViewport(width, 700))
+		b.until(`innerWidth === %d && %s`, width, lastInSight)
+		b.until(`(() => { const body = document.querySelector("#body"); body.value = "a line\n".repeat(60);
+			return body.dispatchEvent(new Event("input", { bubbles: true })); })()`)
+		b.until(`document.querySelector(".composer").offsetHeight > 150 && document.querySelector(".composer").offsetHeight < innerHeight * .45 && %s`, lastInSight)
+		b.until(`(() => { const body = document.querySelector("#body"); body.value = "";
+			return body.dispatchEvent(new Event("input", { bubbles: true })); })()`)
+	}
+
+	// The reason of a failed message too, and what is said to who is signed out.
+	exec(t, db, `update chat.rooms set archived_at = now()`)
+	b.say("too late")
+	b.until(`document.querySelector("#pending .failed .fate button") && %s`, lastInSight)
+	exec(t, db, `delete from chat.sessions`)
+	b.until(`document.querySelector("#composer-error a") && %s`, lastInSight)
+	b.screenshot("signed-out")
+}
+
+func TestAServerThatHangsIsToldAndLeft(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.until(`(() => { const room = document.querySelector("#room"); room.dataset.slow = 300; return room.dataset.lost = 1500; })()`)
+	if err := site.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = site.cmd.Process.Signal(syscall.SIGCONT) })
+	b.say("is anybody there?")
+	b.until(`document.querySelector("#state.waiting #state-text")?.textContent.startsWith("Slow connection")`)
+	b.until(`document.querySelector("#state.offline #state-text")?.textContent === "Offline, 1 to send"`)
+	b.screenshot("offline")
+	if err := site.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	b.sees("is anybody there?")
+	b.until(`document.querySelector("#state.live") && !document.querySelector("#pending .message")`)
+	var n int
+	if err := db.QueryRow(t.Context(), `select count(*) from chat.messages`).Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d messages are stored (%v), want 1", n, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"mvdan.cc/xurls/v2"
@@ -69,6 +70,7 @@ type Room struct {
 	Latest   bool           // they are the newest; false when looking back without JavaScript
 	Cursor   chat.Cursor    // what the page has; the WebSocket resumes there
 	People   []Person       // who is online
+	Address  string         // of the room, as told to other people
 	Draft    string         // what was typed and could not be sent
 	PostID   uuid.UUID      // the id of the message that the form will post
 	Errors   map[string]string
@@ -180,6 +182,8 @@ func (p *Pages) funcs() template.FuncMap {
 		"hue":      func(id uuid.UUID) int { return int(id[15]) % 12 },
 		"initials": initials,
 		"linked":   linked,
+		"long":     long,
+		"field":    newField,
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
 		"person":   func(u *chat.User) Person { return Person{UserID: u.ID, Name: u.Name} },
@@ -195,6 +199,13 @@ func (p *Pages) funcs() template.FuncMap {
 			return link
 		},
 	}
+}
+
+// field is an input with what stands below it.
+type field struct{ Name, Error, Hint string }
+
+func newField(name string, errors map[string]string, hint string) field {
+	return field{Name: name, Error: errors[name], Hint: hint}
 }
 
 func (p *Pages) asset(name string) (string, error) { return p.Static.URL(name) }
@@ -253,6 +264,20 @@ func grouped(messages []chat.Message) []shownMessage {
 		m.Continues = before.AuthorID == m.AuthorID && m.CreatedAt.Sub(before.CreatedAt) < groupWithin
 	}
 	return shown
+}
+
+const (
+	lineLength = 76 // characters in a line of a message
+	manyLines  = 30 // so many and more are shown in part; app.css shows 24
+)
+
+// long reports whether the message takes more lines than are shown at first.
+func long(body string) bool {
+	lines := 0
+	for line := range strings.Lines(body) {
+		lines += 1 + utf8.RuneCountInString(line)/lineLength
+	}
+	return lines >= manyLines
 }
 
 // linked escapes the text and makes its web addresses links.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,7 +19,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		to = "/sign-in"
-		if empty && s.People.SignupOpen() {
+		if empty { // where sign-up is closed, the page says how to make the first account
 			to = "/sign-up"
 		}
 	}
@@ -73,11 +74,14 @@ func (s *Server) signUp(w http.ResponseWriter, r *http.Request) error {
 		user, err = s.People.SignUp(r.Context(), form.Name, r.PostForm.Get("password"))
 	}
 	if err != nil {
-		var ok bool
+		answer, ok := status(err), false
 		if form.Errors, ok = fieldErrors(err); !ok {
 			return err
 		}
-		return s.render(w, status(err), form)
+		if form.First, err = s.People.Empty(r.Context()); err != nil {
+			return err
+		}
+		return s.render(w, answer, form)
 	}
 	return s.welcome(w, r, user)
 }
@@ -154,8 +158,9 @@ func next(r *http.Request) string {
 }
 
 func badForm(err error) error {
-	if status(err) == http.StatusInternalServerError && !strings.Contains(err.Error(), "request body too large") {
-		return chat.Errorf(chat.Invalid, "The form cannot be read. Load the page again and send it anew.")
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return chat.Errorf(chat.TooLarge, "What was sent has more than the %d KiB that are allowed. Go back: your text is still in the form. Shorten it, or send it in parts.", tooLarge.Limit>>10)
 	}
-	return err
+	return chat.Errorf(chat.Invalid, "The form cannot be read. Load the page again and send it anew.")
 }

@@ -96,6 +96,7 @@ func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	// The cursor is read before the messages: what comes between is sent again rather than missed.
 	data.Room, data.Latest = room, before == 0
+	data.Address = s.origin(r) + roomPath(room.Slug)
 	if data.Messages, data.Older, err = s.page(r.Context(), room.ID, before); err != nil {
 		return err
 	}
@@ -111,6 +112,14 @@ func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, 
 		data.People = append(data.People, page.Person{UserID: p.UserID, Name: p.Name})
 	}
 	return s.render(w, status, data)
+}
+
+// origin is the scheme and host under which the browser came.
+func (s *Server) origin(r *http.Request) string {
+	if s.secure(r) {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 // page reads a page of messages and tells whether there are older ones.

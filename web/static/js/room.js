@@ -26,6 +26,7 @@
   let socket = null; // open and resumed
   let connectedOnce = false;
   let ended = "";    // why there will be no more connection
+  let slow = false;  // an answer is overdue
   let count = Number(online.textContent);
 
   // --- the state line -----------------------------------------------------------------------------------------------
@@ -39,6 +40,7 @@
       kind = offline ? "offline" : "waiting";
       text = offline ? (unsent ? `Offline, ${unsent} to send` : "Offline") : connectedOnce ? "Reconnecting…" : "Connecting…";
     }
+    else if (slow) { kind = "waiting"; text = "Slow connection, sending…"; }
     state.className = `state ${kind}`;
     if (stateText.textContent !== text) stateText.textContent = text;
   }
@@ -46,7 +48,7 @@
   addEventListener("offline", showState);
 
   // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
-  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
   const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
   const groupWithin = 5 * 60 * 1000;
@@ -81,8 +83,16 @@
   }
 
   // --- scrolling ------------------------------------------------------------------------------------------------------
-  const atBottom = () => log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-  const toBottom = () => { log.scrollTop = log.scrollHeight; };
+  // The log is laid out from its end (column-reverse): scrollTop is 0 at the newest message and negative above it, so
+  // the browser itself keeps the end in sight when the log shrinks, and the place when older messages come.
+  const atBottom = () => log.scrollTop > -60;
+  const toBottom = () => { log.scrollTop = 0; };
+  function follow(change) { // for what is added below the reader: the end stays in sight, or else the place
+    const there = atBottom(), height = log.scrollHeight;
+    change();
+    if (there) toBottom();
+    else log.scrollTop -= log.scrollHeight - height;
+  }
   let unseen = 0;
   function showJump() {
     jump.hidden = unseen === 0;
@@ -90,7 +100,6 @@
   }
   log.addEventListener("scroll", () => { if (atBottom()) { unseen = 0; showJump(); } }, { passive: true });
   jump.addEventListener("click", () => { toBottom(); body?.focus(); });
-  addEventListener("resize", () => { if (unseen === 0) toBottom(); });
 
   // --- older messages ---------------------------------------------------------------------------------------------------
   const older = document.getElementById("older");
@@ -105,7 +114,6 @@
       const fragment = document.createElement("template");
       fragment.innerHTML = await answer.text();
       const next = fragment.content.querySelector(".older");
-      const height = log.scrollHeight, top = log.scrollTop;
       for (const article of fragment.content.querySelectorAll(".message")) {
         if (document.getElementById(article.id)) article.remove();
       }
@@ -113,7 +121,6 @@
       messages.prepend(fragment.content);
       if (next) older.replaceChildren(next); else older.replaceChildren(beginning());
       arrange();
-      log.scrollTop = top + log.scrollHeight - height;
       if (next) watcher.observe(next);
     } catch {
       link.textContent = "Older messages could not be loaded. Try again";
@@ -122,10 +129,7 @@
     }
   }
   function beginning() {
-    const p = document.createElement("p");
-    p.className = "beginning";
-    p.textContent = `This is where #${room.querySelector("h1").textContent.trim()} begins.`;
-    return p;
+    return document.getElementById("beginning").content.cloneNode(true);
   }
   const watcher = new IntersectionObserver((entries) => {
     for (const e of entries) if (e.isIntersecting) { watcher.unobserve(e.target); loadOlder(e.target); }
@@ -160,7 +164,31 @@
   }
   function transmit(id) {
     const w = waiting.get(id);
-    if (socket && w && !w.failed) socket.send(JSON.stringify({ type: "post", id, body: w.body }));
+    if (!socket || !w || w.failed) return;
+    socket.send(JSON.stringify({ type: "post", id, body: w.body }));
+    sent.set(id, performance.now());
+    watch();
+  }
+  // A server that hangs, and a network that swallows, keep the connection open without an answer. After data-slow the page
+  // says so; after data-lost it connects anew and sends again, which is safe, since a message is stored once for its id.
+  const sent = new Map(); // id → when, over this connection, without an answer so far
+  let watching = 0;
+  function watch() {
+    clearTimeout(watching);
+    const since = performance.now() - Math.min(...sent.values());
+    const late = Number(room.dataset.slow), lost = Number(room.dataset.lost);
+    slow = sent.size > 0 && since >= late;
+    showState();
+    if (!sent.size) return;
+    if (since >= lost) abandon(socket);
+    else watching = setTimeout(watch, (slow ? lost : late) - since);
+  }
+  function answered(id) { if (sent.delete(id)) watch(); }
+  // The other side may never answer the closing either, and the browser would wait a minute for it: htmx is told now.
+  function abandon(hung) {
+    hung.addEventListener("close", (e) => { if (e.isTrusted) e.stopImmediatePropagation(); }, true);
+    hung.close();
+    hung.dispatchEvent(new CloseEvent("close", { code: 1006 }));
   }
   function send(text) {
     const id = uuid7(), time = new Date().toISOString();
@@ -173,12 +201,14 @@
   }
   function settle(id) { // stored: the message itself is here, or comes
     waiting.delete(id);
+    answered(id);
     keepWaiting();
   }
   function fail(id, why) {
     const w = waiting.get(id), article = document.getElementById(`p-${id}`);
     if (!w || !article) return;
     w.failed = why;
+    answered(id);
     keepWaiting();
     article.classList.replace("pending", "failed");
     article.querySelector(".fate")?.remove();
@@ -207,7 +237,7 @@
       typed();
       body.focus();
     });
-    article.querySelector(".said").append(fate);
+    follow(() => article.querySelector(".said").append(fate));
   }
   const problem = document.getElementById("composer-error");
   const counter = document.getElementById("count");
@@ -215,9 +245,10 @@
   function typed() {
     store(localStorage, storeKey("draft"), body.value);
     const n = length(body.value);
-    counter.textContent = n > maxBody - 500 ? `${n} of ${maxBody}` : "";
+    counter.textContent = n > maxBody - 500 ? `${n.toLocaleString()} of ${maxBody.toLocaleString()}` : "";
     counter.classList.toggle("over", n > maxBody);
     problem.textContent = "";
+    body.removeAttribute("aria-invalid");
     if (!CSS.supports("field-sizing", "content")) {
       body.style.height = "auto";
       body.style.height = `${body.scrollHeight}px`;
@@ -239,7 +270,8 @@
       const n = length(body.value);
       if (n === 0) return;
       if (n > maxBody) {
-        problem.textContent = `A message has at most ${maxBody} characters; this one has ${n}. Shorten it or send it in parts.`;
+        problem.textContent = "This is too long for one message. Shorten it, or send it in parts.";
+        body.setAttribute("aria-invalid", "true");
         return;
       }
       send(body.value.trim());
@@ -259,21 +291,29 @@
   } catch { /* what cannot be read is not kept */ }
 
   // --- the connection -----------------------------------------------------------------------------------------------------
+  let opening = 0;
+  addEventListener("htmx:ws:before:connection", (e) => {
+    const { connection } = e.detail;
+    clearTimeout(opening);
+    opening = setTimeout(() => { // htmx waits before it connects, hence the longer time
+      if (!socket && connection.socket?.readyState < WebSocket.CLOSING) abandon(connection.socket);
+    }, Number(room.dataset.lost) + 10_000);
+  });
   addEventListener("htmx:ws:after:connection", (e) => {
     e.detail.connection.socket.send(JSON.stringify({ type: "resume", cursor: `${has.seq}.${has.rev}` }));
   });
-  let follow = true;
+  let before = { there: true, height: 0 }; // the log before a swap
   addEventListener("htmx:ws:before:message:incoming", (e) => {
     let frame;
     try { frame = JSON.parse(e.detail.message.data); } catch { e.preventDefault(); return; }
     switch (frame.type) {
       case "messages":
         if (frame.last <= has.seq) e.preventDefault(); // already here
-        follow = atBottom();
+        before = { there: atBottom(), height: log.scrollHeight };
         break;
       case "change": // of a message that is not on the page: nothing to do
         if (!document.querySelector(frame.target)) e.preventDefault();
-        follow = atBottom();
+        before = { there: atBottom(), height: log.scrollHeight };
         break;
       case "changed":
         has.rev = Math.max(has.rev, frame.rev);
@@ -303,7 +343,7 @@
   });
   addEventListener("htmx:ws:after:message:incoming", (e) => {
     const frame = JSON.parse(e.detail.message.data);
-    if (frame.type === "change") { arrange(); if (follow) toBottom(); }
+    if (frame.type === "change") { arrange(); if (before.there) toBottom(); }
     if (frame.type !== "messages") return;
     has.seq = frame.last;
     let mine = 0, fresh = 0;
@@ -315,11 +355,17 @@
       if (waiting.has(id)) settle(id);
     }
     arrange();
-    if (follow || mine) toBottom();
-    else { unseen += fresh; showJump(); }
+    if (before.there || mine) toBottom();
+    else {
+      log.scrollTop -= log.scrollHeight - before.height;
+      unseen += fresh;
+      showJump();
+    }
   });
   addEventListener("htmx:ws:close", (e) => {
     socket = null;
+    sent.clear();
+    watch();
     if (e.detail.code === 4401) end("You are signed out", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
     if (e.detail.code === 4404) end("This room is gone", "To all rooms", "/rooms");
     if (e.detail.code === 1008 || e.detail.code === 1009) end("Disconnected", "Load the page again", location.pathname);
@@ -334,8 +380,27 @@
     problem.replaceChildren(`${text}. `, link);
   }
 
+  // Which person is the reader: the list is the same for all, one rule tells.
+  const mark = new CSSStyleSheet();
+  mark.insertRule(`.people [data-user="${user}"] .you { display: block; }`);
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, mark];
+
+  // "Show all" opens a message downward: its first line stays where it is.
+  messages.addEventListener("change", (e) => {
+    if (!e.target.matches(".unclamp")) return;
+    const now = log.scrollHeight;
+    e.target.checked = !e.target.checked;
+    const then = log.scrollHeight;
+    e.target.checked = !e.target.checked;
+    log.scrollTop -= now - then;
+  });
+
   arrange();
   toBottom();
   showState();
+  // Where there is a keyboard one may type at once; on a touch screen that would bring up another keyboard.
+  if (body && !location.hash && document.activeElement === document.body && matchMedia("(min-width: 640px) and (hover: hover) and (pointer: fine)").matches) {
+    body.focus({ preventScroll: true });
+  }
   for (const link of older.querySelectorAll("a.older")) watcher.observe(link);
 })();
