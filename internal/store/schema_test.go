@@ -347,12 +347,36 @@ func TestEverythingHasAComment(t *testing.T) {
 		where p.pronamespace = 'chat'::regnamespace and obj_description(p.oid, 'pg_proc') is null
 		union all
 		select 'trigger ' || g.tgname from pg_trigger g join pg_class c on c.oid = g.tgrelid
-		where c.relnamespace = 'chat'::regnamespace and not g.tgisinternal and obj_description(g.oid, 'pg_trigger') is null`)
+		where c.relnamespace = 'chat'::regnamespace and not g.tgisinternal and obj_description(g.oid, 'pg_trigger') is null
+		union all
+		select 'constraint ' || conname from pg_constraint -- NOT NULL, which PostgreSQL 18 lists, says it itself
+		where connamespace = 'chat'::regnamespace and contype in ('p', 'u', 'f', 'c', 'x') and obj_description(oid, 'pg_constraint') is null
+		union all
+		select 'index ' || c.relname from pg_class c
+		where c.relnamespace = 'chat'::regnamespace and c.relkind = 'i' and obj_description(c.oid, 'pg_class') is null`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil || len(missing) > 0 {
 		t.Fatalf("without COMMENT: %q, err %v", missing, err)
+	}
+}
+
+func TestWhatCannotBeSeenIsRefused(t *testing.T) {
+	pool := pgtest.Pool(t)
+	if _, err := pool.Exec(t.Context(), `insert into chat.users (name) values ('ada')`); err != nil {
+		t.Fatal(err)
+	}
+	for sql, values := range map[string][]string{
+		`insert into chat.messages (room_id, author_id, body) select r.id, u.id, $1 from chat.rooms r, chat.users u`: {"", " ", "\n\t "},
+		`insert into chat.rooms (slug, name) values ('x', $1)`:                                                       {"", " a", "a\u200b", "\ufeff", "a\u202eb"},
+	} {
+		for _, value := range values {
+			var refused *pgconn.PgError
+			if _, err := pool.Exec(t.Context(), sql, value); !errors.As(err, &refused) || refused.Code != "23514" {
+				t.Errorf("%q was not refused: %v", value, err)
+			}
+		}
 	}
 }
