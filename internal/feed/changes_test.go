@@ -2,7 +2,9 @@ package feed_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -140,5 +142,51 @@ func TestAnUpdateThatChangesNothingIsNoChangeAndKeysNeverChange(t *testing.T) {
 	}
 	if _, err := w.pool.Exec(t.Context(), `update chat.messages set body = 'y'`); err != nil || rev() != 1 {
 		t.Errorf("an edit: rev %d, error %v; want 1", rev(), err)
+	}
+}
+
+// The notification of a message may be lost with the listener, and that of a change to it come on the next one.
+func TestAChangeNeverComesBeforeItsMessage(t *testing.T) {
+	w := start(t)
+	s := w.subscribe(t, 0)
+	for i, body := range []string{"small", strings.Repeat("large ", 1300)} {
+		seq := int64(i + 1)
+		tx, err := w.pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sql := range []string{ // without triggers nobody is told
+			`set local session_replication_role = replica`,
+			fmt.Sprintf(`insert into chat.messages (room_id, author_id, seq, body, created_at) values ('%s', '%s', %d, 'untold', now())`, w.room, w.ada, seq),
+			fmt.Sprintf(`update chat.room_heads set last_seq = %d where room_id = '%s'`, seq, w.room),
+		} {
+			if _, err := tx.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.pool.Exec(t.Context(), `update chat.messages set body = $1 where room_id = $2 and seq = $3`, body, w.room, seq); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for len(got) < 2 {
+			u, err := s.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range u.Events {
+				for _, m := range e.Messages {
+					got = append(got, fmt.Sprint("message ", m.Seq))
+				}
+				for _, m := range e.Changes {
+					got = append(got, fmt.Sprint("change of ", m.Seq))
+				}
+			}
+		}
+		if want := []string{fmt.Sprint("message ", seq), fmt.Sprint("change of ", seq)}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

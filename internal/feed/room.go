@@ -140,8 +140,22 @@ func (r *room) receive(p payload) {
 			r.fillLocked()
 			return
 		}
-		r.deliverLocked(&Event{RevFirst: p.RevFirst, RevLast: p.RevLast, Changes: r.messages(p.Changes)})
+		e := &Event{RevFirst: p.RevFirst, RevLast: p.RevLast, Changes: r.messages(p.Changes)}
+		if r.aheadLocked(e) {
+			r.fillLocked()
+			return
+		}
+		r.deliverLocked(e)
 	}
+}
+
+// aheadLocked reports whether the event changes messages that were not delivered yet, because the notification of them was
+// lost or is still under way; they are wanted first.
+func (r *room) aheadLocked(e *Event) bool {
+	for _, m := range e.Changes {
+		r.target.Seq = max(r.target.Seq, m.Seq)
+	}
+	return len(e.Changes) > 0 && r.target.Seq > r.cursor.Seq
 }
 
 func (r *room) messages(carried []payloadMessage) []chat.Message {
@@ -245,7 +259,9 @@ func (r *room) fill() {
 			r.mu.Unlock()
 			return
 		}
-		r.deliverLocked(e)
+		if !r.aheadLocked(e) { // else the messages are read first, and then the changes once more
+			r.deliverLocked(e)
+		}
 		r.mu.Unlock()
 	}
 }
