@@ -148,6 +148,18 @@ func TestASignedOutPageSaysSoAndKeepsTheDraft(t *testing.T) {
 	b.until(`document.querySelector("#state.live") && document.querySelector("#body").value === "half a thought"`)
 }
 
+func TestWhoIsSignedOutWhileTheServerIsAwayIsToldWhenItIsBack(t *testing.T) {
+	url := pgtest.URL(t)
+	site, db := serve(t, build(t), url, "127.0.0.1:0"), pool(t, url)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	site.signal(syscall.SIGKILL)
+	b.until(`document.querySelector("#state.waiting #state-text")?.textContent === "Reconnecting…"`)
+	exec(t, db, `delete from chat.sessions`)
+	serve(t, build(t), url, site.host)
+	b.until(`document.querySelector("#state-text").textContent === "You are signed out" && document.querySelector("#composer-error a")`)
+}
+
 func TestADeletedRoomSaysSo(t *testing.T) {
 	site, db := one(t)
 	b := openBrowser(t)

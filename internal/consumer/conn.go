@@ -3,6 +3,7 @@ package consumer
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -23,6 +24,7 @@ const (
 	maxRooms     = 200              // that one connection may have joined
 	firstWithin  = 10 * time.Second // for a page's first frame
 	writeWithin  = 10 * time.Second // for a frame to leave
+	closeWithin  = 3 * time.Second  // for the client to answer that the connection closes
 	pingEvery    = 25 * time.Second
 	silentFor    = 65 * time.Second // without a frame or a pong for so long, the client is gone
 	slack        = 5 * time.Second  // deadlines are moved once they have lost so much: moving them costs
@@ -108,12 +110,17 @@ func (c *conn) read(first time.Duration) {
 	for {
 		kind, frame, err := c.ws.NextReader()
 		if err != nil {
+			c.drain(err)
 			return
+		}
+		if c.hasEnded() {
+			continue // what came after the close frame is not looked at; closeWithin goes on
 		}
 		c.alive(silentFor)
 		data := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // only buffers are in it
 		data.Reset()
 		if _, err = data.ReadFrom(frame); err != nil {
+			c.drain(err)
 			return
 		}
 		if kind == websocket.TextMessage {
@@ -130,6 +137,14 @@ func (c *conn) read(first time.Duration) {
 	}
 }
 
+// drain takes the rest of a frame that is too large, so that the client sees the close code that it was sent.
+func (c *conn) drain(err error) {
+	if errors.Is(err, websocket.ErrReadLimit) {
+		_ = c.raw.SetReadDeadline(time.Now().Add(closeWithin))
+		_, _ = io.Copy(io.Discard, c.raw)
+	}
+}
+
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func (c *conn) alive(within time.Duration) {
@@ -137,6 +152,12 @@ func (c *conn) alive(within time.Duration) {
 		c.readBy = by
 		_ = c.ws.SetReadDeadline(by)
 	}
+}
+
+func (c *conn) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 func (c *conn) disconnect() {

@@ -48,11 +48,22 @@ func (c *conn) write() {
 		}
 		if closing != nil {
 			c.sockets.metrics.closed(closing.code)
-			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closing.code, closing.reason), time.Now().Add(time.Second))
-			_ = c.raw.Close()
+			// The client closes. Closed from here, with something of the client's still unread, the connection would be reset,
+			// and the client might never see the code.
+			c.mu.Lock()
+			c.ended = true
+			c.mu.Unlock()
+			sayClose(c.ws, closing.code, closing.reason)
 			return
 		}
 	}
+}
+
+// sayClose sends the close frame and gives the client closeWithin to take it; who reads the connection ends it then.
+func sayClose(ws *websocket.Conn, code int, reason string) {
+	now := time.Now()
+	_ = ws.NetConn().SetReadDeadline(now.Add(closeWithin))
+	_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), now.Add(time.Second))
 }
 
 // send writes the frames; it reports false when the connection has ended or does not take them in time.

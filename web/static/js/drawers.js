@@ -9,10 +9,10 @@
   function settle() {
     const now = opened();
     for (const e of document.body.children) e.inert = now !== null && e !== now && e !== now.nextElementSibling;
-    if (now === open) return;
+    // Asked of the document, not remembered: a screen that was wide for a moment took the focus without an event.
+    if (now && !now.contains(document.activeElement)) now.querySelector(".close").focus();
+    else if (!now && open) opener?.focus();
     open = now;
-    if (open) open.querySelector(".close").focus();
-    else opener?.focus();
   }
   addEventListener("click", (e) => {
     const link = e.target.closest?.("a.menu, a.people-button");
