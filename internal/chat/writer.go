@@ -138,9 +138,11 @@ func (w *Writer) Post(ctx context.Context, p Post) (int64, error) {
 }
 
 func (w *Writer) run(ctx context.Context, out chan<- stored) {
-	var held *pending // taken from the queue, but too large for the batch before
+	var held *pending                                // taken from the queue, but not for the batch before
+	ids := make(map[uuid.UUID]struct{}, batchLength) // of the batch
 	for {
 		batch := make([]pending, 0, 16)
+		clear(ids)
 		if held != nil {
 			batch, held = append(batch, *held), nil
 		} else if p, ok := w.first(ctx); ok {
@@ -149,6 +151,7 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 			return
 		}
 		bytes := len(batch[0].Body)
+		ids[batch[0].ID] = struct{}{}
 	collect:
 		for len(batch) < batchLength {
 			select {
@@ -156,10 +159,12 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 				if !ok {
 					break collect
 				}
-				if bytes += len(p.Body); bytes > batchBytes {
+				bytes += len(p.Body)
+				if _, twice := ids[p.ID]; twice || bytes > batchBytes {
 					held = &p
 					break collect
 				}
+				ids[p.ID] = struct{}{}
 				batch = append(batch, p)
 			default:
 				break collect

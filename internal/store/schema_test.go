@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -162,37 +164,101 @@ func TestOutcomesAreEachRowsOwn(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `delete from chat.members where room_id = $1 and user_id = $2`, open, eve); err != nil {
 		t.Fatal(err)
 	}
-	old, twin := uuid.New(), uuid.New()
+	old := uuid.New()
 	mustPost(t, pool, message{open, old, ada, "before"})
+	conn := listen(t, pool, open, closed)
 	long := strings.Repeat("🐘", 8000)
-	out := mustPost(t, pool,
-		message{open, uuid.New(), ada, "hello"},
-		message{uuid.New(), uuid.New(), ada, "nowhere"},
-		message{closed, uuid.New(), ada, "too late"},
-		message{open, uuid.New(), eve, "not mine"},
-		message{open, old, ada, "again"},
-		message{open, twin, ada, "one"},
-		message{open, twin, ada, "one"},
-		message{open, uuid.New(), ada, ""},
-		message{open, uuid.New(), ada, long},
-		message{open, uuid.New(), ada, long + "!"},
-	)
+	batch := []message{
+		{open, uuid.New(), ada, "hello"},
+		{uuid.New(), uuid.New(), ada, "nowhere"},
+		{closed, uuid.New(), ada, "too late"},
+		{open, uuid.New(), eve, "not mine"},
+		{open, old, ada, "again"},
+		{open, old, ada, "again"},
+		{open, uuid.New(), ada, ""},
+		{open, uuid.New(), ada, long},
+		{open, uuid.New(), ada, long + "!"},
+	}
 	want := []string{
-		"posted 2", "room_not_found", "room_archived", "not_a_member", "duplicate 1", "posted 3", "duplicate 3",
-		"body_empty", "posted 4", "body_too_long",
+		"posted 2", "room_not_found", "room_archived", "not_a_member", "duplicate 1", "duplicate 1", "body_empty", "posted 3", "body_too_long",
 	}
-	var got []string
-	for _, o := range out {
-		s := o.Outcome
-		if o.Seq != nil {
-			s += fmt.Sprint(" ", *o.Seq)
+	texts := func(out []outcome) (texts []string) {
+		for _, o := range out {
+			s := o.Outcome
+			if o.Seq != nil {
+				s += fmt.Sprint(" ", *o.Seq)
+			}
+			texts = append(texts, s)
 		}
-		got = append(got, s)
+		return texts
 	}
-	if !slices.Equal(got, want) {
+	if got := texts(mustPost(t, pool, batch...)); !slices.Equal(got, want) {
 		t.Fatalf("outcomes\n%q, want\n%q", got, want)
 	}
+	if got := heard(t, pool, conn); len(got) != 1 || got[0].Payload != `{"first":2,"last":3}` {
+		t.Fatalf("heard %+v of the batch", got)
+	}
+
+	// Alone, each has the outcome that it had in the batch, and the next number.
+	for i := range batch {
+		if want[i] == "posted 2" || want[i] == "posted 3" {
+			batch[i].id = uuid.New()
+		}
+	}
+	want[0], want[7] = "posted 4", "posted 5"
+	for i, m := range batch {
+		if got := texts(mustPost(t, pool, m)); len(got) != 1 || got[0] != want[i] {
+			t.Errorf("message %d alone: %q, want %q", i, got, want[i])
+		}
+		wantWhole(t, pool)
+	}
+	if got := heard(t, pool, conn); len(got) != 2 || !strings.HasPrefix(got[0].Payload, `{"first":4,"last":4,"messages":[{"seq":4,`) || got[1].Payload != `{"first":5,"last":5}` {
+		t.Fatalf("heard %+v of lone messages", got)
+	}
+
+	// Twice in one batch is the caller's mistake: nothing of it is stored.
+	twin := uuid.New()
+	if _, err := postBatch(t.Context(), pool, message{open, twin, ada, "one"}, message{open, twin, ada, "one"}); err == nil || !strings.Contains(err.Error(), "messages_id_key") {
+		t.Fatalf("an id twice in a batch: %v", err)
+	}
 	wantWhole(t, pool)
+}
+
+// What a trigger of a DBA's own posts when servers post is told and numbered like everything else.
+func TestAMessageThatATriggerPosts(t *testing.T) {
+	pool := pgtest.Pool(t)
+	ada := addUser(t, pool, "ada")
+	asked, other := addRoom(t, pool, "asked"), addRoom(t, pool, "other")
+	if _, err := pool.Exec(t.Context(), `
+		create function answer() returns trigger language plpgsql as $$
+		begin
+			if new.body like '%?' then
+				insert into chat.messages (room_id, author_id, body) values (new.room_id, new.author_id, 'yes');
+				perform chat.post('other', 'ada', 'somebody asked');
+			end if;
+			return null;
+		end $$;
+		create trigger answer after insert on chat.messages for each row execute function answer()`); err != nil {
+		t.Fatal(err)
+	}
+	conn := listen(t, pool, asked, other)
+	mustPost(t, pool, message{asked, uuid.New(), ada, "alone?"})
+	mustPost(t, pool, message{asked, uuid.New(), ada, "two"}, message{asked, uuid.New(), ada, "three?"})
+	if _, err := pool.Exec(t.Context(), `insert into chat.messages (room_id, author_id, body) values ($1, $2, 'plain')`, asked, ada); err != nil {
+		t.Fatal(err)
+	}
+	wantWhole(t, pool)
+	told := map[string]int{}
+	for _, n := range heard(t, pool, conn) {
+		var p struct{ First, Last int }
+		if err := json.Unmarshal([]byte(n.Payload), &p); err != nil {
+			t.Fatal(err)
+		}
+		told[n.Channel] += p.Last - p.First + 1
+	}
+	if want := map[string]int{"room:" + asked.String(): 6, "room:" + other.String(): 2}; !maps.Equal(told, want) {
+		t.Errorf("told of %v messages, want %v", told, want)
+	}
 }
 
 // A payload carries the messages up to 7,999 bytes and their range beyond; bytes, not characters.
