@@ -107,6 +107,29 @@ func TestWriterAnswersEachPostOfABatchOnItsOwn(t *testing.T) {
 	}
 }
 
+func TestWriterStoresWhatIsSentTwiceAtOnceOnce(t *testing.T) {
+	pool := pgtest.Pool(t)
+	ada, room := addUser(t, pool, "ada"), general(t, pool)
+	w := chat.NewWriter(pool)
+	t.Cleanup(func() { _ = w.Stop(context.Background()) })
+	twin := uuid.New()
+	var wg sync.WaitGroup
+	for _, post := range []struct {
+		id  uuid.UUID
+		seq int64
+	}{{uuid.New(), 1}, {twin, 2}, {twin, 2}, {uuid.New(), 3}, {twin, 2}, {uuid.New(), 4}} {
+		wg.Add(1)
+		w.Submit(chat.Post{RoomID: room, ID: post.id, AuthorID: ada, Body: "hello"}, func(seq int64, err error) {
+			defer wg.Done()
+			if err != nil || seq != post.seq {
+				t.Errorf("seq %d, error %v; want %d", seq, err, post.seq)
+			}
+		})
+	}
+	w.Start(t.Context()) // all of them wait by now
+	wg.Wait()
+}
+
 func TestWriterStoresABatchAgainWhenItsConnectionWasCut(t *testing.T) {
 	pool := pgtest.Pool(t)
 	w, ada, room := startWriter(t, pool), addUser(t, pool, "ada"), general(t, pool)

@@ -29,7 +29,7 @@ type world struct {
 	ada   uuid.UUID
 }
 
-func start(t *testing.T) *world {
+func start(t testing.TB) *world {
 	t.Helper()
 	pool := pgtest.Pool(t)
 	log := slog.New(slog.DiscardHandler)
@@ -51,7 +51,7 @@ func start(t *testing.T) *world {
 	return w
 }
 
-func (w *world) insert(t *testing.T, n int, body string) {
+func (w *world) insert(t testing.TB, n int, body string) {
 	t.Helper()
 	if _, err := w.pool.Exec(t.Context(), `insert into chat.messages (room_id, author_id, body)
 		select $1, $2, $3 from generate_series(1, $4)`, w.room, w.ada, body, n); err != nil {
@@ -94,7 +94,7 @@ func (w *world) from(ctx context.Context, after chat.Cursor) (*subscriber, error
 	return s, err
 }
 
-func (w *world) subscribe(t *testing.T, after int64) *subscriber {
+func (w *world) subscribe(t testing.TB, after int64) *subscriber {
 	t.Helper()
 	s, err := w.from(t.Context(), chat.Cursor{Seq: after})
 	if err != nil {
@@ -275,5 +275,48 @@ func TestEveryoneTakesTheSameEncoding(t *testing.T) {
 	}
 	if made != 1 {
 		t.Errorf("encoded %d times", made)
+	}
+}
+
+// BenchmarkFeed has 1,000 subscribers of a room take messages that are stored 20 at a time, by notifications that hold them
+// and by those that name their range, which the feed reads once for all.
+//
+//	go test -run '^$' -bench Feed -benchtime 3s -count 5 ./internal/feed
+func BenchmarkFeed(b *testing.B) {
+	for name, body := range map[string]string{"inline": strings.Repeat("x", 64), "range": strings.Repeat("x", 1000)} {
+		b.Run(name, func(b *testing.B) {
+			const subscribers, atOnce = 1000, 20
+			w := start(b)
+			var readers sync.WaitGroup
+			total := int64(0)
+			last := make(chan int64, subscribers) // what each has taken
+			for range subscribers {
+				s := w.subscribe(b, 0)
+				readers.Go(func() {
+					for at := int64(0); ; {
+						u, err := s.Next(b.Context())
+						if err != nil {
+							return
+						}
+						if u.Cursor.Seq > at {
+							at = u.Cursor.Seq
+							last <- at
+						}
+					}
+				})
+			}
+			b.ResetTimer()
+			for b.Loop() {
+				w.insert(b, atOnce, body)
+				total += atOnce
+				for done := 0; done < subscribers; {
+					if <-last == total {
+						done++
+					}
+				}
+			}
+			b.ReportMetric(float64(total)*subscribers/b.Elapsed().Seconds(), "deliveries/s")
+			b.StopTimer()
+		})
 	}
 }

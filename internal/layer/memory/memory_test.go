@@ -31,3 +31,18 @@ func TestSendingOnAStoppedLayerIsAnError(t *testing.T) {
 		t.Errorf("got %v, want ErrStopped", err)
 	}
 }
+
+// BenchmarkLayer is measured by
+//
+//	go test -run '^$' -bench . -benchtime 3s -count 5 ./internal/layer/...
+func BenchmarkLayer(b *testing.B) {
+	layertest.Bench(b, func(b *testing.B, n int) []layer.Layer {
+		b.Helper()
+		l := memory.New()
+		if err := l.Start(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = l.Stop(context.Background()) })
+		return slices.Repeat([]layer.Layer{l}, n)
+	})
+}

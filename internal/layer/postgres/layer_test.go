@@ -44,12 +44,12 @@ func host(url string) {
 	_ = l.Stop(context.Background())
 }
 
-func start(t *testing.T, pool *pgxpool.Pool) *postgres.Layer {
+func start(t testing.TB, pool *pgxpool.Pool) *postgres.Layer {
 	t.Helper()
 	return startWith(t, pool, pool.Config().ConnString(), postgres.Intervals{})
 }
 
-func startWith(t *testing.T, pool *pgxpool.Pool, listenURL string, times postgres.Intervals) *postgres.Layer {
+func startWith(t testing.TB, pool *pgxpool.Pool, listenURL string, times postgres.Intervals) *postgres.Layer {
 	t.Helper()
 	l := postgres.New(pool, listenURL, uuid.New(), slog.New(slog.DiscardHandler))
 	l.Shorten(times)
@@ -245,4 +245,21 @@ func TestStartSaysWhenTheDatabaseCannotBeReached(t *testing.T) {
 	if l.Ready() == nil {
 		t.Error("ready all the same")
 	}
+}
+
+// BenchmarkLayer is on a PostgreSQL that syncs; events as such write no WAL that matters.
+func BenchmarkLayer(b *testing.B) {
+	_, url := pgtest.Cluster(b)
+	pool, err := pgxpool.New(b.Context(), url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	layertest.Bench(b, func(b *testing.B, n int) (layers []layer.Layer) {
+		b.Helper()
+		for range n {
+			layers = append(layers, start(b, pool))
+		}
+		return layers
+	})
 }
