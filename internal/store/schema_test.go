@@ -224,6 +224,56 @@ func TestOutcomesAreEachRowsOwn(t *testing.T) {
 	wantWhole(t, pool)
 }
 
+// A session keeps its plans. Those that it makes while the tables are known to be empty must suit them when they are large.
+func TestPlansMadeOnEmptyTablesSuitLargeOnes(t *testing.T) {
+	pool := pgtest.Pool(t)
+	ada := addUser(t, pool, "ada")
+	rooms := []uuid.UUID{addRoom(t, pool, "a"), addRoom(t, pool, "b")}
+	if _, err := pool.Exec(t.Context(), `vacuum analyze`); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	post := func(n int) {
+		t.Helper()
+		var batch []message
+		for i := range n {
+			batch = append(batch, message{rooms[i%2], uuid.New(), ada, "hello"})
+		}
+		mustPost(t, tx, batch...)
+	}
+	plain := func(n int) {
+		t.Helper()
+		if _, err := tx.Exec(t.Context(), `insert into chat.messages (room_id, author_id, body) select $1, $2, 'hello' from generate_series(1, $3::int)`, rooms[0], ada, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() (n int64) {
+		t.Helper()
+		if err := tx.QueryRow(t.Context(), `select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_xact_user_tables where schemaname = 'chat'`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	post(1)
+	post(3)
+	plain(2)
+	if _, err := tx.Exec(t.Context(), `insert into chat.users (name) select 'user-' || g from generate_series(1, 3000) g`); err != nil {
+		t.Fatal(err)
+	}
+	plain(3000)
+	for what, act := range map[string]func(){"alone": func() { post(1) }, "a batch": func() { post(3) }, "plain": func() { plain(3) }} {
+		before := read()
+		act()
+		if n := read() - before; n > 60 {
+			t.Errorf("%s: %d rows read", what, n)
+		}
+	}
+}
+
 // What a trigger of a DBA's own posts when servers post is told and numbered like everything else.
 func TestAMessageThatATriggerPosts(t *testing.T) {
 	pool := pgtest.Pool(t)
