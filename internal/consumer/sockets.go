@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +36,8 @@ type Sockets struct {
 	soon    chan struct{} // sessions are to be looked at
 	missed  *layer.Pace   // looks at all of them
 	telling sync.WaitGroup
+	toWrite chan *conn   // to a writer that waits
+	idle    atomic.Int32 // writers that wait
 
 	mu         sync.Mutex
 	conns      map[*conn]struct{}
@@ -76,7 +79,7 @@ type Proof struct {
 func New(cfg Config) *Sockets {
 	s := &Sockets{
 		cfg: cfg, metrics: newMetrics(), conns: map[*conn]struct{}{}, rooms: map[uuid.UUID]*roomOnline{}, check: map[uuid.UUID]bool{},
-		ended: make(chan struct{}), soon: make(chan struct{}, 1),
+		ended: make(chan struct{}), soon: make(chan struct{}, 1), toWrite: make(chan *conn),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: bufferLength, WriteBufferSize: bufferLength, WriteBufferPool: &sync.Pool{},
 			HandshakeTimeout: 10 * time.Second,

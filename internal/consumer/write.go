@@ -14,7 +14,34 @@ import (
 func (c *conn) startLocked() {
 	if !c.writing && !c.ended {
 		c.writing = true
-		go c.write()
+		c.sockets.writeSoon(c)
+	}
+}
+
+// maxIdle is how many writers wait for the next connection that has something to write. Their stacks have grown to what
+// writing needs; a new goroutine's grows twice on its way.
+const maxIdle = 64
+
+// writeSoon has a writer write for the connection: one that waits, or a new one. It does not block.
+func (s *Sockets) writeSoon(c *conn) {
+	select {
+	case s.toWrite <- c:
+	default:
+		go func() {
+			for {
+				c.write()
+				if s.idle.Add(1) > maxIdle {
+					s.idle.Add(-1)
+					return
+				}
+				select {
+				case c = <-s.toWrite:
+					s.idle.Add(-1)
+				case <-s.ctx.Done():
+					return
+				}
+			}
+		}()
 	}
 }
 
