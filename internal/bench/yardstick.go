@@ -26,6 +26,11 @@ type Yardsticks struct {
 	Broadcast float64 `json:"broadcasts_per_second"` // deliveries of a bare gorilla/websocket server to 1,000 connections
 }
 
+// Mean is the mean of both.
+func (y Yardsticks) Mean(z Yardsticks) Yardsticks {
+	return Yardsticks{Commits: (y.Commits + z.Commits) / 2, Broadcast: (y.Broadcast + z.Broadcast) / 2}
+}
+
 const yardstickTime = 4 * time.Second
 
 // Yardsticks measures them.
