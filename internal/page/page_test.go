@@ -148,3 +148,25 @@ func luminance(l, c, hue float64) float64 {
 	blue := clip(-.0041960863*long - .7034186147*medium + 1.7076147010*short)
 	return .2126*red + .7152*green + .0722*blue
 }
+
+// BenchmarkMessages renders a message for the log.
+//
+//	go test -run '^$' -bench Messages ./internal/page
+func BenchmarkMessages(b *testing.B) {
+	p, err := page.New()
+	if err != nil {
+		b.Fatal(err)
+	}
+	message := chat.Message{ID: uuid.New(), Seq: 1234, AuthorID: uuid.New(), Author: "ada", CreatedAt: time.Now()}
+	for name, body := range map[string]string{
+		"plain": "a message of some sixty-four bytes, as chats have many of them ...", "link": "see https://www.postgresql.org/docs/current/sql-notify.html for more",
+	} {
+		message.Body = body
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Messages([]chat.Message{message})
+			}
+		})
+	}
+}
