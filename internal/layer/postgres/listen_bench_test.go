@@ -33,7 +33,7 @@ func BenchmarkListen(b *testing.B) {
 			const atOnce = 100
 			b.ResetTimer()
 			for n := 0; n < b.N; n += atOnce {
-				if _, err := pool.Exec(b.Context(), `select pg_notify('channel-' || 1 + (i * 7919) % $1::int, i::text) from generate_series($2::int, $3::int) i`,
+				if _, err := pool.Exec(b.Context(), `select pg_notify('channel-' || 1 + (i * 7919) % $1::bigint, i::text) from generate_series($2::bigint, $3::bigint) i`,
 					channels, n, n+atOnce-1); err != nil {
 					b.Fatal(err)
 				}
