@@ -119,25 +119,6 @@ func (s *Sockets) ServePage(w http.ResponseWriter, r *http.Request, user chat.Us
 	s.serve(w, r, &s.upgrader, &page{sockets: s, room: room{at.ID, at.Slug}}, user, proof, firstWithin)
 }
 
-// RefusePage upgrades the request of a room page only to close the connection with the code: a browser does not let its
-// page see the status of a WebSocket that was refused, and the page would try again for ever.
-func (s *Sockets) RefusePage(w http.ResponseWriter, r *http.Request, code int, reason string) {
-	ws, err := s.upgrade(w, r, &s.upgrader)
-	if err != nil {
-		return
-	}
-	s.metrics.closed(code)
-	sayClose(ws, code, reason)
-	go func() {
-		for {
-			if _, _, err := ws.NextReader(); err != nil {
-				_ = ws.Close()
-				return
-			}
-		}
-	}()
-}
-
 // ServeProgram upgrades the request of a program that speaks pgchat.v1.
 func (s *Sockets) ServeProgram(w http.ResponseWriter, r *http.Request, user chat.User, proof Proof) {
 	if !slices.Contains(websocket.Subprotocols(r), Protocol) {
@@ -151,8 +132,11 @@ func (s *Sockets) ServeProgram(w http.ResponseWriter, r *http.Request, user chat
 
 // serve upgrades, and returns while the connection goes on.
 func (s *Sockets) serve(w http.ResponseWriter, r *http.Request, upgrader *websocket.Upgrader, d dialect, user chat.User, proof Proof, first time.Duration) {
-	ws, err := s.upgrade(w, r, upgrader)
+	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
+		if errors.As(err, new(websocket.HandshakeError)) { // else the client has gone
+			http.Error(w, "This address is for WebSocket connections: "+err.Error(), http.StatusBadRequest)
+		}
 		return
 	}
 	c := &conn{sockets: s, dialect: d, ws: ws, raw: ws.NetConn(), user: user, proof: proof}
@@ -169,15 +153,6 @@ func (s *Sockets) serve(w http.ResponseWriter, r *http.Request, upgrader *websoc
 		c.end(websocket.CloseServiceRestart, "the server is stopping")
 	}
 	go c.read(first)
-}
-
-// upgrade answers a request that it cannot upgrade.
-func (s *Sockets) upgrade(w http.ResponseWriter, r *http.Request, upgrader *websocket.Upgrader) (*websocket.Conn, error) {
-	ws, err := upgrader.Upgrade(w, r, nil)
-	if errors.As(err, new(websocket.HandshakeError)) { // else the client has gone
-		http.Error(w, "This address is for WebSocket connections: "+err.Error(), http.StatusBadRequest)
-	}
-	return ws, err
 }
 
 // enter counts a connection into a room.

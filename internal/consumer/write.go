@@ -80,17 +80,12 @@ func (c *conn) write() {
 			c.mu.Lock()
 			c.ended = true
 			c.mu.Unlock()
-			sayClose(c.ws, closing.code, closing.reason)
+			now := time.Now()
+			_ = c.raw.SetReadDeadline(now.Add(closeWithin))
+			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closing.code, closing.reason), now.Add(time.Second))
 			return
 		}
 	}
-}
-
-// sayClose sends the close frame and gives the client closeWithin to take it; who reads the connection ends it then.
-func sayClose(ws *websocket.Conn, code int, reason string) {
-	now := time.Now()
-	_ = ws.NetConn().SetReadDeadline(now.Add(closeWithin))
-	_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), now.Add(time.Second))
 }
 
 // send writes the frames; it reports false when the connection has ended or does not take them in time.

@@ -178,19 +178,13 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// socket serves the room page's WebSocket. Who is signed out, or comes to a room that is gone, is told by the close code,
-// as those are whom it happens to while they are connected.
+// socket serves the room page's WebSocket. What is refused is refused before the upgrade.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	known := of(r)
 	if known.user == nil {
-		s.Sockets.RefusePage(w, r, consumer.CloseSignedOut, "signed out")
-		return nil
+		return chat.Errorf(chat.Unauthenticated, "You are not signed in.")
 	}
 	room, err := s.Rooms.BySlug(r.Context(), known.user.ID, r.PathValue("slug"))
-	if status(err) == http.StatusNotFound {
-		s.Sockets.RefusePage(w, r, consumer.CloseRoomGone, "the room is gone")
-		return nil
-	}
 	if err != nil {
 		return err
 	}

@@ -291,8 +291,9 @@
   } catch { /* what cannot be read is not kept */ }
 
   // --- the connection -----------------------------------------------------------------------------------------------------
-  let opening = 0;
+  let opening = 0, opened = false;
   addEventListener("htmx:ws:before:connection", (e) => {
+    if (ended) { e.preventDefault(); return; }
     const { connection } = e.detail;
     clearTimeout(opening);
     opening = setTimeout(() => { // htmx waits before it connects, hence the longer time
@@ -300,6 +301,7 @@
     }, Number(room.dataset.lost) + 10_000);
   });
   addEventListener("htmx:ws:after:connection", (e) => {
+    opened = true;
     e.detail.connection.socket.send(JSON.stringify({ type: "resume", cursor: `${has.seq}.${has.rev}` }));
   });
   let before = { there: true, height: 0 }; // the log before a swap
@@ -366,11 +368,24 @@
     socket = null;
     sent.clear();
     watch();
-    if (e.detail.code === 4401) end("You are signed out", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
-    if (e.detail.code === 4404) end("This room is gone", "To all rooms", "/rooms");
+    if (e.detail.code === 4401) signedOut();
+    if (e.detail.code === 4404) gone();
+    if (!opened && e.detail.code === 1006) askWhy();
+    opened = false;
     if (e.detail.code === 1008 || e.detail.code === 1009) end("Disconnected", "Load the page again", location.pathname);
     showState();
   });
+  const signedOut = () => end("You are signed out", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  const gone = () => end("This room is gone", "To all rooms", "/rooms");
+  // A browser does not tell its page why a WebSocket was refused; the same address, asked without one, does.
+  async function askWhy() {
+    try {
+      const { status } = await fetch(room.getAttribute("hx-ws:connect"));
+      if (status === 401) signedOut();
+      if (status === 404) gone();
+      showState();
+    } catch { /* the server cannot be reached: the next try tells */ }
+  }
   function end(text, label, href) {
     ended = text;
     if (!form) return;
