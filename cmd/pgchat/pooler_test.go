@@ -120,7 +120,7 @@ func TestServingBehindATransactionPooler(t *testing.T) {
 			}
 			ada := talk(t, one, "ada")
 			bob := talk(t, two, "bob")
-			ada.until(`"type":"presence"`, `"joined":["bob"]`)
+			ada.until(`"type":"presence"`, `bob"],"left":[]`) // alone, or with ada herself where who is online is polled for
 			for i := range 5 {
 				ada.say(fmt.Sprint("from ada ", i))
 				bob.until(`"type":"messages"`, fmt.Sprint("from ada ", i))

@@ -83,14 +83,16 @@ COMMENT ON TRIGGER messages_after_insert ON chat.messages IS 'Heads and notifica
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION chat.post_batch(room_ids uuid[], ids uuid[], author_ids uuid[], bodies text[])
 RETURNS TABLE (ord bigint, outcome text, seq bigint)
-LANGUAGE plpgsql SET search_path = chat, pg_temp SET plan_cache_mode = force_generic_plan SET chat.accounted = '' AS $$
+LANGUAGE plpgsql SET search_path = chat, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
-    accounted text := set_config('chat.accounted', pg_trigger_depth()::text, true); -- until the function returns
-    new_seq   bigint;
-    name      text;
-    now       timestamptz;
-    payload   text;
+    -- What is inserted until the function returns is accounted for here. It may be called by a trigger while it runs.
+    outer_depth text := coalesce(current_setting('chat.accounted', true), '');
+    accounted   text := set_config('chat.accounted', pg_trigger_depth()::text, true);
+    new_seq     bigint;
+    name        text;
+    now         timestamptz;
+    payload     text;
 BEGIN
     IF cardinality(ids) = 1 THEN
         UPDATE room_heads h SET last_seq = h.last_seq + 1 WHERE h.room_id = room_ids[1] RETURNING h.last_seq INTO new_seq;
@@ -117,6 +119,7 @@ BEGIN
             UPDATE room_heads h SET last_seq = h.last_seq - 1 WHERE h.room_id = room_ids[1];
             seq := CASE WHEN outcome = 'duplicate' THEN seq END;
         END IF;
+        accounted := set_config('chat.accounted', outer_depth, true);
         RETURN NEXT;
         RETURN;
     END IF;
@@ -157,6 +160,7 @@ BEGIN
     )
     SELECT n.ord, n.verdict, CASE n.verdict WHEN 'posted' THEN n.new_seq WHEN 'duplicate' THEN n.old_seq END
     FROM numbered n ORDER BY n.ord;
+    accounted := set_config('chat.accounted', outer_depth, true);
 END $$;
 -- +goose StatementEnd
 ALTER FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) SET enable_seqscan = off;
