@@ -49,15 +49,15 @@ unit: ## unit and integration tests against a real PostgreSQL, with the race det
 	PGCHAT_TEST_PGBIN=$(firstword $(wildcard /usr/lib/postgresql/*/bin)) go test -count=1 \
 		./internal/store ./internal/chat ./internal/layer/... ./internal/feed ./internal/presence ./internal/server
 
-BENCH = mkdir -p docs/bench && ./bin/pgchat bench --data-dir .pgchat-bench
+BENCH = ./bin/pgchat bench --data-dir .pgchat-bench
 bench: build db/embedded/node_modules/.stamp ## measure what docs/performance.md tells, but for growth (45 minutes; the machine should have nothing else to do)
 	$(BENCH) --set speed --runs 5 --json docs/bench/speed.json --svg docs/bench/speed.svg
 	$(BENCH) --set speed --runs 5 --pages --json docs/bench/speed-pages.json --svg docs/bench/speed-pages.svg
 	$(BENCH) --set slow-reader --runs 3 --json docs/bench/slow-reader.json --svg docs/bench/slow-reader.svg
 	$(BENCH) --set idle --json docs/bench/idle.json --svg docs/bench/idle.svg
-	go test -run '^$$' -bench . -benchtime 2s -count 3 ./internal/chat ./internal/layer/... ./internal/feed
+	go test -run '^$$' -bench . -benchtime 2s -count 3 ./internal/chat ./internal/layer/... ./internal/feed ./internal/page
 
-bench-growth: build db/embedded/node_modules/.stamp ## measure with 1 to 4 instances, 10,000 rooms, 50 million messages (30 minutes, 30 GB of disk)
+bench-growth: build db/embedded/node_modules/.stamp ## measure with 1 to 4 instances, 10,000 rooms, 50 million messages (25 minutes, 30 GB of disk)
 	$(BENCH) --set growth --json docs/bench/growth.json --svg docs/bench/growth.svg
 
 FOR = 30m

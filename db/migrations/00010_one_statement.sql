@@ -8,6 +8,13 @@ RETURN '{"seq":' || seq || ',"id":"' || id || '","author_id":"' || author_id || 
     || ',"body":' || to_json(body) || ',"created_at":' || to_json(created_at) || '}';
 COMMENT ON FUNCTION chat.message_json(bigint, uuid, uuid, text, text, timestamptz) IS 'A message as notifications hold it.';
 
+CREATE FUNCTION chat.notice(first bigint, last bigint, messages text) RETURNS text
+LANGUAGE sql STABLE
+RETURN CASE WHEN octet_length('{"first":' || first || ',"last":' || last || ',"messages":[' || messages || ']}') <= 7999
+    THEN '{"first":' || first || ',"last":' || last || ',"messages":[' || messages || ']}'
+    ELSE '{"first":' || first || ',"last":' || last || '}' END;
+COMMENT ON FUNCTION chat.notice(bigint, bigint, text) IS 'The notification of new messages: with them, where they are given and fit into 7999 bytes, else their range.';
+
 CREATE FUNCTION chat.verdict(member uuid, stored_author uuid, author uuid, archived_at timestamptz, body text) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN CASE
@@ -30,9 +37,9 @@ DECLARE
 BEGIN
     WITH told AS (
         SELECT m.room_id, min(m.seq) AS first, max(m.seq) AS last, count(*) AS n,
-               '{"first":' || min(m.seq) || ',"last":' || max(m.seq) || ',"messages":[' || string_agg(message_json(m.seq, m.id, m.author_id, u.name, m.body, m.created_at), ',' ORDER BY m.seq)
+               string_agg(message_json(m.seq, m.id, m.author_id, u.name, m.body, m.created_at), ',' ORDER BY m.seq)
                    -- More cannot fit into a notification, and is not put together in vain.
-                   FILTER (WHERE octet_length(m.body) < 8000 AND m.seq < h.last_seq + 100 AND m.deleted_at IS NULL) || ']}' AS payload,
+                   FILTER (WHERE octet_length(m.body) < 8000 AND m.seq < h.last_seq + 100 AND m.deleted_at IS NULL) AS messages,
                count(*) FILTER (WHERE octet_length(m.body) < 8000 AND m.seq < h.last_seq + 100 AND m.deleted_at IS NULL) = count(*) AS whole
         FROM new_messages m LEFT JOIN users u ON u.id = m.author_id LEFT JOIN room_heads h ON h.room_id = m.room_id
         GROUP BY m.room_id
@@ -42,9 +49,7 @@ BEGIN
         RETURNING h.room_id
     )
     SELECT count(*), (SELECT count(*) FROM moves),
-           count(pg_notify('room:' || t.room_id,
-               CASE WHEN t.whole AND octet_length(t.payload) <= 7999 THEN t.payload
-                    ELSE '{"first":' || t.first || ',"last":' || t.last || '}' END))
+           count(pg_notify('room:' || t.room_id, notice(t.first, t.last, CASE WHEN t.whole THEN t.messages END)))
         INTO rooms, moved FROM told t;
     IF rooms <> moved THEN
         SELECT n.room_id, min(n.seq) AS first, max(n.seq) AS last, count(h.room_id) AS known INTO wrong
@@ -92,7 +97,7 @@ DECLARE
     new_seq     bigint;
     name        text;
     now         timestamptz;
-    payload     text;
+    message     text;
 BEGIN
     IF cardinality(ids) = 1 THEN
         UPDATE room_heads h SET last_seq = h.last_seq + 1 WHERE h.room_id = room_ids[1] RETURNING h.last_seq INTO new_seq;
@@ -109,10 +114,8 @@ BEGIN
             now := clock_timestamp();
             INSERT INTO messages (room_id, seq, id, author_id, body, created_at)
             VALUES (room_ids[1], new_seq, ids[1], author_ids[1], bodies[1], now);
-            payload := '{"first":' || new_seq || ',"last":' || new_seq || ',"messages":['
-                || message_json(new_seq, ids[1], author_ids[1], name, bodies[1], now) || ']}';
-            PERFORM pg_notify('room:' || room_ids[1], CASE WHEN octet_length(payload) <= 7999 THEN payload
-                ELSE '{"first":' || new_seq || ',"last":' || new_seq || '}' END);
+            message := message_json(new_seq, ids[1], author_ids[1], name, bodies[1], now);
+            PERFORM pg_notify('room:' || room_ids[1], notice(new_seq, new_seq, message));
         ELSIF outcome IS NULL THEN
             outcome := 'room_not_found';
         ELSE
@@ -146,17 +149,14 @@ BEGIN
         SELECT n.room_id, n.new_seq, n.id, n.author_id, n.body, n.created_at FROM numbered n WHERE n.verdict = 'posted'
     ), told AS (
         SELECT n.room_id, min(n.new_seq) AS first, max(n.new_seq) AS last,
-               '{"first":' || min(n.new_seq) || ',"last":' || max(n.new_seq) || ',"messages":['
-                   || string_agg(message_json(n.new_seq, n.id, n.author_id, n.name, n.body, n.created_at), ',' ORDER BY n.new_seq)
+               string_agg(message_json(n.new_seq, n.id, n.author_id, n.name, n.body, n.created_at), ',' ORDER BY n.new_seq)
                    -- More cannot fit into a notification, and is not put together in vain.
-                   FILTER (WHERE octet_length(n.body) < 8000 AND n.new_seq < n.last_seq + 100) || ']}' AS payload,
+                   FILTER (WHERE octet_length(n.body) < 8000 AND n.new_seq < n.last_seq + 100) AS messages,
                bool_and(octet_length(n.body) < 8000 AND n.new_seq < n.last_seq + 100) AS whole
         FROM numbered n WHERE n.verdict = 'posted' GROUP BY n.room_id
     ), moved AS (
         UPDATE room_heads h SET last_seq = t.last FROM told t WHERE h.room_id = t.room_id
-        RETURNING pg_notify('room:' || t.room_id,
-            CASE WHEN t.whole AND octet_length(t.payload) <= 7999 THEN t.payload
-                 ELSE '{"first":' || t.first || ',"last":' || t.last || '}' END)
+        RETURNING pg_notify('room:' || t.room_id, notice(t.first, t.last, CASE WHEN t.whole THEN t.messages END))
     )
     SELECT n.ord, n.verdict, CASE n.verdict WHEN 'posted' THEN n.new_seq WHEN 'duplicate' THEN n.old_seq END
     FROM numbered n ORDER BY n.ord;
@@ -170,6 +170,7 @@ ALTER FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) SET enable_materi
 COMMENT ON FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) IS 'Posts many messages in one statement; arrays of one length, a message at each index, no id twice. Every message has an outcome of its own, in the order given: posted, duplicate (stored before: its seq), id_taken, room_not_found, room_archived, not_a_member, body_empty, body_too_long.';
 
 -- +goose Down
+-- As they were in migration 8: what a migration has made is not read from another.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION chat.messages_after_insert() RETURNS trigger
 LANGUAGE plpgsql SET search_path = chat, pg_temp SET plan_cache_mode = force_generic_plan AS $$
@@ -276,4 +277,4 @@ ALTER FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) SET enable_seqsca
 ALTER FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) SET enable_hashjoin = off;
 ALTER FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) SET enable_mergejoin = off;
 COMMENT ON FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) IS 'Posts many messages in one statement; arrays of one length, a message at each index. Every message has an outcome of its own, in the order given: posted, duplicate (stored before: its seq), id_taken, room_not_found, room_archived, not_a_member, body_empty, body_too_long.';
-DROP FUNCTION chat.message_json(bigint, uuid, uuid, text, text, timestamptz), chat.verdict(uuid, uuid, uuid, timestamptz, text);
+DROP FUNCTION chat.notice(bigint, bigint, text), chat.message_json(bigint, uuid, uuid, text, text, timestamptz), chat.verdict(uuid, uuid, uuid, timestamptz, text);

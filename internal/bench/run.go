@@ -216,11 +216,8 @@ func (r *run) openLoop(ctx context.Context) error {
 	every := time.Duration(float64(time.Second) / r.Rate)
 	due := time.Since(r.began)
 	for n := 0; ; n++ {
-		for wait := due - time.Since(r.began); wait > 0; wait = due - time.Since(r.began) {
+		for wait := due - time.Since(r.began); wait > 0 && ctx.Err() == nil; wait = due - time.Since(r.began) {
 			sleep(min(wait, time.Second)) // a second, so that the end of a slow loop is not missed
-			if ctx.Err() != nil {
-				break
-			}
 		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // that is how it ends

@@ -105,7 +105,7 @@ type joined struct {
 func (c *conn) read(first time.Duration) {
 	defer c.disconnect()
 	c.ws.SetReadLimit(maxFrame)
-	c.ws.SetPongHandler(func(string) error { c.alive(silentFor); return nil })
+	c.ws.SetPongHandler(func(string) error { c.heard(); return nil })
 	c.alive(first)
 	for {
 		kind, frame, err := c.ws.NextReader()
@@ -113,10 +113,9 @@ func (c *conn) read(first time.Duration) {
 			c.drain(err)
 			return
 		}
-		if c.hasEnded() {
-			continue // what came after the close frame is not looked at; closeWithin goes on
+		if !c.heard() {
+			continue // what came after the close frame is not looked at
 		}
-		c.alive(silentFor)
 		data := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // only buffers are in it
 		data.Reset()
 		if _, err = data.ReadFrom(frame); err != nil {
@@ -154,10 +153,14 @@ func (c *conn) alive(within time.Duration) {
 	}
 }
 
-func (c *conn) hasEnded() bool {
+// heard notes that the client is there; it reports false when the connection has been told to close, and leaves closeWithin.
+func (c *conn) heard() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ended
+	if !c.ended {
+		c.alive(silentFor)
+	}
+	return !c.ended
 }
 
 func (c *conn) disconnect() {

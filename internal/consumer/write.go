@@ -77,11 +77,11 @@ func (c *conn) write() {
 			c.sockets.metrics.closed(closing.code)
 			// The client closes. Closed from here, with something of the client's still unread, the connection would be reset,
 			// and the client might never see the code.
+			now := time.Now()
 			c.mu.Lock()
 			c.ended = true
-			c.mu.Unlock()
-			now := time.Now()
 			_ = c.raw.SetReadDeadline(now.Add(closeWithin))
+			c.mu.Unlock()
 			_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closing.code, closing.reason), now.Add(time.Second))
 			return
 		}

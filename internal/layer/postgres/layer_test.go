@@ -247,14 +247,21 @@ func TestStartSaysWhenTheDatabaseCannotBeReached(t *testing.T) {
 	}
 }
 
-// BenchmarkLayer is on a PostgreSQL that syncs; events as such write no WAL that matters.
-func BenchmarkLayer(b *testing.B) {
+// syncing is a pool on a PostgreSQL that syncs, for benchmarks.
+func syncing(b *testing.B) *pgxpool.Pool {
+	b.Helper()
 	_, url := pgtest.Cluster(b)
 	pool, err := pgxpool.New(b.Context(), url)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer pool.Close()
+	b.Cleanup(pool.Close)
+	return pool
+}
+
+// BenchmarkLayer writes no WAL that matters, but for its large events.
+func BenchmarkLayer(b *testing.B) {
+	pool := syncing(b)
 	layertest.Bench(b, func(b *testing.B, n int) (layers []layer.Layer) {
 		b.Helper()
 		for range n {

@@ -6,23 +6,15 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
 // BenchmarkListen is what one more channel on the list costs: notifications on the channels of a connection that listens to so
 // many, 100 to a commit, until they have arrived. PostgreSQL before 19 looks through the list for each notification.
 func BenchmarkListen(b *testing.B) {
-	_, url := pgtest.Cluster(b)
-	pool, err := pgxpool.New(b.Context(), url)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer pool.Close()
+	pool := syncing(b)
 	for _, channels := range []int{10, 100, 1000, 10_000, 50_000} {
 		b.Run(fmt.Sprintf("channels=%d", channels), func(b *testing.B) {
-			listener, err := pgx.Connect(b.Context(), url)
+			listener, err := pgx.ConnectConfig(b.Context(), pool.Config().ConnConfig)
 			if err != nil {
 				b.Fatal(err)
 			}
