@@ -2,6 +2,13 @@
 -- The servers' way in judges, stores, moves the heads and tells the rooms in one statement, and takes a lone message without
 -- the windows and aggregates of a batch, whose plan alone takes longer than a message: docs/adr/0010.
 
+-- What may be stored already is looked for by its id, and the room is compared in a way that no index takes. While the table is
+-- known to be empty the key by number, which begins with the room, was as good to the planner: it read the whole room for each
+-- message, and kept that plan.
+ALTER TABLE chat.messages DROP CONSTRAINT messages_id_key, ADD CONSTRAINT messages_id_key UNIQUE (id, room_id);
+COMMENT ON CONSTRAINT messages_id_key ON chat.messages IS 'A message that is sent again is stored once.';
+COMMENT ON INDEX chat.messages_id_key IS 'A message that is sent again is stored once.';
+
 CREATE FUNCTION chat.message_json(seq bigint, id uuid, author_id uuid, author text, body text, created_at timestamptz) RETURNS text
 LANGUAGE sql STABLE
 RETURN '{"seq":' || seq || ',"id":"' || id || '","author_id":"' || author_id || '","author":' || to_json(author)
@@ -107,7 +114,7 @@ BEGIN
         FROM rooms r
         LEFT JOIN members m ON m.room_id = r.id AND m.user_id = author_ids[1]
         LEFT JOIN users u ON u.id = m.user_id
-        LEFT JOIN messages old ON old.room_id = r.id AND old.id = ids[1]
+        LEFT JOIN messages old ON old.id = ids[1] AND old.room_id IS NOT DISTINCT FROM r.id
         WHERE r.id = room_ids[1];
         IF outcome = 'posted' THEN
             seq := new_seq;
@@ -139,7 +146,7 @@ BEGIN
         LEFT JOIN room_heads h ON h.room_id = i.room_id
         LEFT JOIN members m ON m.room_id = i.room_id AND m.user_id = i.author_id
         LEFT JOIN users u ON u.id = i.author_id
-        LEFT JOIN messages old ON old.room_id = i.room_id AND old.id = i.id
+        LEFT JOIN messages old ON old.id = i.id AND old.room_id IS NOT DISTINCT FROM i.room_id
     ), numbered AS (
         SELECT j.*, j.last_seq + count(*) FILTER (WHERE j.verdict = 'posted')
             OVER (PARTITION BY j.room_id ORDER BY j.ord ROWS UNBOUNDED PRECEDING) AS new_seq
@@ -278,3 +285,6 @@ ALTER FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) SET enable_hashjo
 ALTER FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) SET enable_mergejoin = off;
 COMMENT ON FUNCTION chat.post_batch(uuid[], uuid[], uuid[], text[]) IS 'Posts many messages in one statement; arrays of one length, a message at each index. Every message has an outcome of its own, in the order given: posted, duplicate (stored before: its seq), id_taken, room_not_found, room_archived, not_a_member, body_empty, body_too_long.';
 DROP FUNCTION chat.notice(bigint, bigint, text), chat.message_json(bigint, uuid, uuid, text, text, timestamptz), chat.verdict(uuid, uuid, uuid, timestamptz, text);
+ALTER TABLE chat.messages DROP CONSTRAINT messages_id_key, ADD CONSTRAINT messages_id_key UNIQUE (room_id, id);
+COMMENT ON CONSTRAINT messages_id_key ON chat.messages IS 'A message that is sent again is stored once.';
+COMMENT ON INDEX chat.messages_id_key IS 'A message that is sent again is stored once.';
