@@ -137,7 +137,7 @@ type measurement struct {
 	cpu   time.Duration
 	rss   int64
 	wal   int64
-	pages histogram
+	pages [2]histogram // from anywhere in the history, the newest
 }
 
 // measure publishes, and counts after the warm-up.
@@ -188,16 +188,17 @@ func (r *run) measure(ctx context.Context, w *world) (m measurement, err error) 
 }
 
 // readPages waits until the time is over, and reads pages of the history meanwhile where there is one.
-func (r *run) readPages(ctx context.Context, w *world, pages *histogram) error {
+func (r *run) readPages(ctx context.Context, w *world, pages *[2]histogram) error {
 	if r.History == 0 {
 		return pause(ctx, r.Time)
 	}
-	for end := time.Now().Add(r.Time); time.Now().Before(end); {
-		took, err := w.page(ctx)
+	end := time.Now().Add(r.Time)
+	for n := 0; time.Now().Before(end); n++ {
+		took, err := w.page(ctx, n%2 == 1)
 		if err != nil {
 			return fmt.Errorf("read a page: %w", err)
 		}
-		pages.add(took)
+		pages[n%2].add(took)
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
@@ -313,7 +314,8 @@ func (r *run) result(m measurement, rssBefore int64) Result {
 		result.CPUDelivery = cpu / float64(delivered)
 	}
 	result.CPUShare = 100 * m.cpu.Seconds() / result.Seconds
-	result.WAL, result.PageP50 = float64(m.wal)/1024, m.pages.quantile(.5)
+	result.WAL = float64(m.wal) / 1024
+	result.PageP50, result.NewestPageP50 = m.pages[0].quantile(.5), m.pages[1].quantile(.5)
 	result.Memory = float64(m.rss-rssBefore) / float64(len(r.clients))
 	return result
 }

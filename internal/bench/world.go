@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -128,12 +129,16 @@ func (w *world) fill(ctx context.Context, s Scenario, say func(string, ...any)) 
 	return nil
 }
 
-// page reads 50 messages of history from somewhere in a room and returns how long the database took.
-func (w *world) page(ctx context.Context) (time.Duration, error) {
+// page reads 50 messages of a room, from somewhere in its history or its newest, and returns how long the database took.
+func (w *world) page(ctx context.Context, newest bool) (time.Duration, error) {
+	before := int64(51 + rand.IntN(w.history)) //nolint:gosec // any place will do
+	if newest {
+		before = math.MaxInt64
+	}
 	began := time.Now()
 	rows, err := w.pool.Query(ctx, `select m.seq, m.id, u.name, m.body, m.created_at from chat.messages m join chat.users u on u.id = m.author_id
 		where m.room_id = (select id from chat.rooms where slug = $1) and m.seq < $2 order by m.seq desc limit 50`,
-		w.rooms[rand.IntN(len(w.rooms))], 51+rand.IntN(w.history)) //nolint:gosec // any place will do
+		w.rooms[rand.IntN(len(w.rooms))], before) //nolint:gosec // any room will do
 	if err != nil {
 		return 0, err
 	}
