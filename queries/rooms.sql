@@ -17,6 +17,15 @@ JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
 WHERE r.slug = sqlc.arg(slug);
 
+-- name: RoomByID :one
+SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at
+FROM chat.rooms r
+JOIN chat.room_heads h ON h.room_id = r.id
+LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
+WHERE r.id = sqlc.arg(id);
+
 -- name: SlugsLike :many
 -- The slugs that are this one or this one with a number.
 SELECT slug FROM chat.rooms WHERE slug = sqlc.arg(slug)::text OR starts_with(slug, sqlc.arg(slug)::text || '-');

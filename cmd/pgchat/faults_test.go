@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -26,16 +27,20 @@ type member struct {
 	t       *testing.T
 	address string
 	client  *http.Client
+	room    string   // general's id
 	posts   []string // ids, to be acknowledged one after another
 	total   int      // messages that end its work
 }
 
 type pageFrame struct {
-	Type, ID, Code, Cursor, Content string
-	Seq                             int64
+	Type, ID, Code, Content string
+	Seq                     int64
 }
 
-var seqs = regexp.MustCompile(`data-seq="(\d+)"`)
+var (
+	seqs      = regexp.MustCompile(`data-seq="(\d+)"`)
+	viewsRoom = regexp.MustCompile(`id="view" data-room="([^"]+)"`)
+)
 
 func newMember(t *testing.T, address, name string, posts, total int) *member {
 	t.Helper()
@@ -47,7 +52,11 @@ func newMember(t *testing.T, address, name string, posts, total int) *member {
 	for range posts {
 		m.posts = append(m.posts, uuid.NewString())
 	}
-	m.account("/sign-up", name)
+	found := viewsRoom.FindSubmatch(m.account("/sign-up", name))
+	if found == nil {
+		t.Fatal("who has signed up sees no room")
+	}
+	m.room = string(found[1])
 	return m
 }
 
@@ -62,27 +71,30 @@ func signIn(t *testing.T, address, name string) {
 	m.account("/sign-in", name)
 }
 
-func (m *member) account(form, name string) {
+// account fills in the form and returns the page that follows.
+func (m *member) account(form, name string) []byte {
 	m.t.Helper()
 	resp, err := m.client.PostForm(m.address+form, url.Values{"name": {name}, "password": {"correct horse battery"}})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		m.t.Fatalf("%s as %s: %s", form, name, resp.Status)
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		m.t.Fatalf("%s as %s: %s, %v", form, name, resp.Status, err)
 	}
+	return body
 }
 
 // work posts and receives until all messages have come, over as many connections as it takes.
 func (m *member) work(ctx context.Context, progress func()) error {
-	cursor, next, posted := "0.0", 1, 0
+	next, posted := 1, 0
 	for next <= m.total {
 		if ctx.Err() != nil {
 			return fmt.Errorf("message %d of %d did not come; %d of %d posts are acknowledged", next, m.total, posted, len(m.posts))
 		}
 		dialer := websocket.Dialer{Jar: m.client.Jar}
-		ws, resp, err := dialer.DialContext(ctx, strings.Replace(m.address, "http", "ws", 1)+"/rooms/general/ws", nil)
+		ws, resp, err := dialer.DialContext(ctx, strings.Replace(m.address, "http", "ws", 1)+"/live", nil)
 		if err != nil {
 			if resp != nil {
 				_ = resp.Body.Close()
@@ -95,9 +107,9 @@ func (m *member) work(ctx context.Context, progress func()) error {
 			if posted == len(m.posts) {
 				return nil
 			}
-			return ws.WriteJSON(map[string]string{"type": "post", "id": m.posts[posted], "body": "message " + m.posts[posted]})
+			return ws.WriteJSON(map[string]string{"type": "post", "room": m.room, "id": m.posts[posted], "body": "message " + m.posts[posted]})
 		}
-		err = ws.WriteJSON(map[string]string{"type": "resume", "cursor": cursor})
+		err = ws.WriteJSON(map[string]string{"type": "open", "room": m.room, "cursor": fmt.Sprintf("%d.0", next-1)})
 		for err == nil && next <= m.total {
 			var data []byte
 			if _, data, err = ws.ReadMessage(); err != nil {
@@ -108,7 +120,7 @@ func (m *member) work(ctx context.Context, progress func()) error {
 				return err
 			}
 			switch f.Type {
-			case "resumed":
+			case "opened":
 				err = send()
 			case "ack":
 				if posted < len(m.posts) && f.ID == m.posts[posted] {
@@ -126,7 +138,6 @@ func (m *member) work(ctx context.Context, progress func()) error {
 					}
 					next++
 				}
-				cursor = f.Cursor
 			}
 		}
 		stop()

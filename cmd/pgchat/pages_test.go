@@ -203,9 +203,9 @@ func TestOlderMessagesComeByScrollingUpAndTheSameOnesTwiceShowOnce(t *testing.T)
 
 	// A frame with what the page has already is not swapped in.
 	b.until(`!dispatchEvent(new CustomEvent("htmx:ws:before:message:incoming", { cancelable: true, detail: { message:
-		{ data: JSON.stringify({ type: "messages", first: 118, last: 121 }) } } }))`)
+		{ data: JSON.stringify({ type: "messages", room: document.querySelector("#view").dataset.room, first: 118, last: 121 }) } } }))`)
 	b.until(`dispatchEvent(new CustomEvent("htmx:ws:before:message:incoming", { cancelable: true, detail: { message:
-		{ data: JSON.stringify({ type: "messages", first: 122, last: 122 }) } } }))`)
+		{ data: JSON.stringify({ type: "messages", room: document.querySelector("#view").dataset.room, first: 122, last: 122 }) } } }))`)
 }
 
 func TestThePhone(t *testing.T) {
@@ -317,7 +317,7 @@ func TestAServerThatHangsIsToldAndLeft(t *testing.T) {
 	site, db := one(t)
 	b := openBrowser(t)
 	b.signUp(site.address, "ada")
-	b.until(`(() => { const room = document.querySelector("#room"); room.dataset.slow = 300; return room.dataset.lost = 1500; })()`)
+	b.until(`(() => { const { dataset } = document.body; dataset.slow = 300; return dataset.lost = 1500; })()`)
 	if err := site.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

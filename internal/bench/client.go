@@ -48,14 +48,15 @@ type client struct {
 }
 
 // connect opens the connection and joins its room.
-func (r *run) connect(ctx context.Context, address, room, secret string, history int) (*client, error) {
+func (r *run) connect(ctx context.Context, address string, room place, secret string, history int) (*client, error) {
 	url, header := "ws"+strings.TrimPrefix(address, "http")+"/ws", http.Header{"Authorization": {"Bearer " + secret}}
-	hello := `{"type":"join","room":"` + room + `","after":"` + strconv.Itoa(history) + `.0"}`
-	post := `{"type":"post","room":"` + room + `","id":"`
+	hello := `{"type":"join","room":"` + room.slug + `","after":"` + strconv.Itoa(history) + `.0"}`
+	post := `{"type":"post","room":"` + room.slug + `","id":"`
 	dialer := websocket.Dialer{Subprotocols: []string{"pgchat.v1"}, HandshakeTimeout: 20 * time.Second}
 	if r.Pages {
-		url, header = "ws"+strings.TrimPrefix(address, "http")+"/rooms/"+room+"/ws", http.Header{"Cookie": {"pgchat_session=" + secret}}
-		hello, post = `{"type":"resume","cursor":"`+strconv.Itoa(history)+`.0"}`, `{"type":"post","id":"`
+		url, header = "ws"+strings.TrimPrefix(address, "http")+"/live", http.Header{"Cookie": {"pgchat_session=" + secret}}
+		hello = `{"type":"open","room":"` + room.id + `","cursor":"` + strconv.Itoa(history) + `.0"}`
+		post = `{"type":"post","room":"` + room.id + `","id":"`
 		dialer.Subprotocols = nil
 	}
 	ws, resp, err := dialer.DialContext(ctx, url, header)
@@ -76,7 +77,7 @@ func (r *run) connect(ctx context.Context, address, room, secret string, history
 		if err != nil {
 			return nil, fmt.Errorf("join: %w", err)
 		}
-		if bytes.HasPrefix(frame, []byte(`{"type":"joined"`)) || bytes.HasPrefix(frame, []byte(`{"type":"resumed"`)) {
+		if bytes.HasPrefix(frame, []byte(`{"type":"joined"`)) || bytes.HasPrefix(frame, []byte(`{"type":"opened"`)) {
 			return c, nil
 		}
 		if bytes.HasPrefix(frame, []byte(`{"type":"error"`)) {

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -20,10 +21,13 @@ import (
 type world struct {
 	pool    *pgxpool.Pool
 	prefix  string
-	rooms   []string // slugs
+	rooms   []place
 	secrets []string // by connection: a token, or a session's
 	history int      // messages of each room
 }
+
+// place is a room.
+type place struct{ slug, id string }
 
 // found makes rooms and users: each connection is a user, a member of the one room that it joins.
 func found(ctx context.Context, pool *pgxpool.Pool, s Scenario, say func(string, ...any)) (*world, error) {
@@ -38,14 +42,16 @@ func found(ctx context.Context, pool *pgxpool.Pool, s Scenario, say func(string,
 		sum := sha256.Sum256([]byte(w.secrets[i]))
 		hashes[i] = sum[:]
 	}
+	var slugs, ids []string
 	for i := range s.Rooms {
-		w.rooms = append(w.rooms, fmt.Sprintf("%s-%d", w.prefix, i))
+		slugs, ids = append(slugs, fmt.Sprintf("%s-%d", w.prefix, i)), append(ids, uuid.NewString())
+		w.rooms = append(w.rooms, place{slugs[i], ids[i]})
 	}
 	for _, step := range []struct {
 		sql  string
 		args []any
 	}{
-		{`insert into chat.rooms (slug, name) select r, r from unnest($1::text[]) r`, []any{w.rooms}},
+		{`insert into chat.rooms (slug, name, id) select r, r, i from unnest($1::text[], $2::uuid[]) t (r, i)`, []any{slugs, ids}},
 		{`insert into chat.users (name) select $1 || '-' || g from generate_series(0, $2::int - 1) g`, []any{w.prefix, len(hashes)}},
 		{`insert into chat.members (room_id, user_id)
 			select r.id, u.id from chat.users u join chat.rooms r on r.slug = $1 || '-' || (split_part(u.name, '-', 3)::int / $2::int)
@@ -117,7 +123,7 @@ func (w *world) fill(ctx context.Context, s Scenario, say func(string, ...any)) 
 			cross join generate_series(1, $2::int) g where r.slug = $1`,
 			`update chat.room_heads set last_seq = $2 where room_id = (select id from chat.rooms where slug = $1)`,
 		} {
-			if _, err := conn.Exec(ctx, sql, room, w.history); err != nil {
+			if _, err := conn.Exec(ctx, sql, room.slug, w.history); err != nil {
 				return err
 			}
 		}
@@ -138,7 +144,7 @@ func (w *world) page(ctx context.Context, newest bool) (time.Duration, error) {
 	began := time.Now()
 	rows, err := w.pool.Query(ctx, `select m.seq, m.id, u.name, m.body, m.created_at from chat.messages m join chat.users u on u.id = m.author_id
 		where m.room_id = (select id from chat.rooms where slug = $1) and m.seq < $2 order by m.seq desc limit 50`,
-		w.rooms[rand.IntN(len(w.rooms))], before) //nolint:gosec // any room will do
+		w.rooms[rand.IntN(len(w.rooms))].slug, before) //nolint:gosec // any room will do
 	if err != nil {
 		return 0, err
 	}

@@ -21,6 +21,8 @@ type Rooms struct{ queries *store.Queries }
 // NewRooms keeps rooms through pool.
 func NewRooms(pool *pgxpool.Pool) *Rooms { return &Rooms{queries: store.New(pool)} }
 
+var errNoRoom = Errorf(NotFound, "There is no such room. It may have been removed, or its name changed.")
+
 // List returns the rooms that the user may see, by name.
 func (r *Rooms) List(ctx context.Context, userID uuid.UUID) ([]Room, error) {
 	rows, err := r.queries.RoomsFor(ctx, userID)
@@ -36,18 +38,29 @@ func (r *Rooms) List(ctx context.Context, userID uuid.UUID) ([]Room, error) {
 
 // BySlug returns the room at this address. The error is an [Error] of code NotFound where there is none.
 func (r *Rooms) BySlug(ctx context.Context, userID uuid.UUID, slug string) (Room, error) {
-	notFound := Errorf(NotFound, "There is no such room. It may have been removed, or its name changed.")
 	if !utf8.ValidString(slug) || strings.ContainsRune(slug, 0) {
-		return Room{}, notFound
+		return Room{}, errNoRoom
 	}
 	row, err := r.queries.RoomBySlug(ctx, store.RoomBySlugParams{UserID: userID, Slug: slug})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Room{}, notFound
+		return Room{}, errNoRoom
 	}
 	if err != nil {
 		return Room{}, fmt.Errorf("find room %s: %w", slug, err)
 	}
 	return room(row), nil
+}
+
+// ByID returns the room with this id. The error is an [Error] of code NotFound where there is none.
+func (r *Rooms) ByID(ctx context.Context, userID, id uuid.UUID) (Room, error) {
+	row, err := r.queries.RoomByID(ctx, store.RoomByIDParams{UserID: userID, ID: id})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Room{}, errNoRoom
+	}
+	if err != nil {
+		return Room{}, fmt.Errorf("find room %s: %w", id, err)
+	}
+	return room(store.RoomBySlugRow(row)), nil
 }
 
 // Create makes a room, its slug from its name, and its maker a member. The error may be an [Error] of code Invalid or

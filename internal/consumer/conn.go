@@ -225,12 +225,31 @@ func (c *conn) leave(j *joined) {
 	}
 }
 
+// leaveAll closes all rooms.
+func (c *conn) leaveAll() {
+	c.mu.Lock()
+	rooms := slices.Clone(c.rooms)
+	c.mu.Unlock()
+	for _, j := range rooms {
+		c.leave(j)
+	}
+}
+
 // in returns the joined room at this address; nil: none.
 func (c *conn) in(slug string) *joined {
+	return c.find(func(r room) bool { return r.Slug == slug })
+}
+
+// at returns the joined room with this id; nil: none.
+func (c *conn) at(id uuid.UUID) *joined {
+	return c.find(func(r room) bool { return r.ID == id })
+}
+
+func (c *conn) find(is func(room) bool) *joined {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, j := range c.rooms {
-		if j.room.Slug == slug {
+		if is(j.room) {
 			return j
 		}
 	}
@@ -271,7 +290,7 @@ func (c *conn) post(j *joined, idText, body string) error {
 			return
 		}
 		if !errors.As(err, new(*chat.Error)) {
-			c.sockets.cfg.Log.Error("a message could not be stored", "room", j.room.Slug, "error", err)
+			c.sockets.cfg.Log.Error("a message could not be stored", "room", j.room.ID, "error", err)
 		}
 		c.answer(c.dialect.failure(idText, err))
 	})

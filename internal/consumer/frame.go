@@ -12,11 +12,8 @@ import (
 	"github.com/pgchat/pgchat/internal/chat"
 )
 
-// Close codes of our own; 1012 (service restart) and 1013 (try again later) are the protocol's.
-const (
-	CloseSignedOut = 4401
-	CloseRoomGone  = 4404
-)
+// CloseSignedOut is a close code of our own; 1012 (service restart) and 1013 (try again later) are the protocol's.
+const CloseSignedOut = 4401
 
 // pingFrame is a WebSocket ping without content.
 var pingFrame = []byte{0x80 | websocket.PingMessage, 0}

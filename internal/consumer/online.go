@@ -41,7 +41,7 @@ func (s *Sockets) online(roomID uuid.UUID, state uint64) (*online, error) {
 			return nil, err
 		}
 		now := &online{people: people}
-		now.page = sync.OnceValue(func() []byte { return pageOnline(s.cfg.RenderPeople(people), len(people)) })
+		now.page = sync.OnceValue(func() []byte { return pageOnline(roomID, s.cfg.RenderPeople(people), len(people)) })
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if r := s.rooms[roomID]; r != nil && state >= r.state {

@@ -4,22 +4,22 @@ import (
 	"bytes"
 	"errors"
 
+	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/feed"
 )
 
-// page is the dialect of the room page: HTML in htmx's envelopes, and frames for the page's own script. Its connection is
-// in one room, from its first frame on, which says what the page has.
-type page struct {
-	sockets *Sockets
-	room    room
-}
+// page is the dialect of the pages: HTML in htmx's envelopes, and frames for the pages' own script. A page keeps one
+// connection while its reader goes from room to room: one of them is open, and each frame about it names it, so that the
+// page can tell what is still of the room before.
+type page struct{ sockets *Sockets }
 
 // pageIn is what a page may send.
 type pageIn struct {
 	Type   string `json:"type"`
+	Room   string `json:"room"`
 	Cursor string `json:"cursor"`
 	ID     string `json:"id"`
 	Body   string `json:"body"`
@@ -28,12 +28,12 @@ type pageIn struct {
 // pageOut is what a page is sent. With Content htmx swaps it into Target; without, it is for the page's script.
 type pageOut struct {
 	Type    string    `json:"type"`
+	Room    string    `json:"room,omitempty"`
 	ID      string    `json:"id,omitempty"`
 	Seq     int64     `json:"seq,omitempty"`
 	First   int64     `json:"first,omitempty"`
 	Last    int64     `json:"last,omitempty"`
 	Rev     int64     `json:"rev,omitempty"`
-	Cursor  string    `json:"cursor,omitempty"`
 	Online  *int      `json:"online,omitempty"`
 	Code    chat.Code `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
@@ -49,41 +49,69 @@ func (p *page) receive(c *conn, data []byte) error {
 	if err := parse(data, &in); err != nil {
 		return err
 	}
-	j := c.in(p.room.Slug)
-	switch {
-	case in.Type == "resume" && j == nil:
-		return p.resume(c, in.Cursor)
-	case in.Type == "resume":
-		return chat.Errorf(chat.BadFrame, "This connection has been resumed before.")
-	case in.Type == "post" && j == nil:
-		c.end(websocket.ClosePolicyViolation, "the first frame must be a resume")
-		return chat.Errorf(chat.BadFrame, "The first frame must be a resume.")
-	case in.Type == "post":
-		if err := c.post(j, in.ID, in.Body); err != nil {
+	switch in.Type {
+	case "open":
+		return p.open(c, in)
+	case "post":
+		if err := p.post(c, in); err != nil {
 			c.answer(p.failure(in.ID, err))
 		}
 		return nil
-	case in.Type == "":
+	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends resume and post.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open and post.", in.Type)
 }
 
-func (p *page) resume(c *conn, text string) error {
-	cursor, err := chat.ParseCursor(text)
+// open leaves the room that is open and opens another at the cursor; without a room it only leaves.
+func (p *page) open(c *conn, in pageIn) error {
+	c.leaveAll()
+	if in.Room == "" {
+		return nil
+	}
+	id, err := parseRoom(in.Room)
 	if err != nil {
-		c.end(websocket.ClosePolicyViolation, "the cursor cannot be read")
 		return err
 	}
-	err = c.join(p.room, cursor, nil)
+	cursor, err := chat.ParseCursor(in.Cursor)
+	if err != nil {
+		return err
+	}
+	found, err := p.sockets.cfg.Rooms.ByID(p.sockets.ctx, c.user.ID, id)
+	if err == nil {
+		err = c.join(room{found.ID, found.Slug}, cursor, nil)
+	}
+	var refused *chat.Error
 	switch {
+	case errors.As(err, &refused) && refused.Code == chat.NotFound:
+		c.answer(ended(id, feed.ErrGone))
 	case errors.Is(err, feed.ErrAhead), errors.Is(err, feed.ErrGone):
-		p.ended(c, nil, err)
-		return nil
+		c.answer(ended(id, err))
 	case err != nil:
 		c.end(websocket.CloseTryAgainLater, "the database cannot be reached")
 	}
 	return nil
+}
+
+// post submits a message to any room, the open one or another: what could not be sent there is sent later.
+func (p *page) post(c *conn, in pageIn) error {
+	id, err := parseRoom(in.Room)
+	if err != nil {
+		return err
+	}
+	j := c.at(id)
+	if j == nil {
+		j = &joined{room: room{ID: id}}
+	}
+	return c.post(j, in.ID, in.Body)
+}
+
+func parseRoom(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, &chat.Error{Code: chat.Invalid, Field: "room", Message: "The room's id is not a UUID."}
+	}
+	return id, nil
 }
 
 func (p *page) failure(id string, err error) []byte {
@@ -91,50 +119,61 @@ func (p *page) failure(id string, err error) []byte {
 	return frame(pageOut{Type: "error", ID: id, Code: e.Code, Message: e.Message})
 }
 
-func (p *page) acknowledged(_ *joined, id string, seq int64) []byte {
-	return frame(pageOut{Type: "ack", ID: id, Seq: seq})
+func (p *page) acknowledged(j *joined, id string, seq int64) []byte {
+	return frame(pageOut{Type: "ack", Room: j.room.ID.String(), ID: id, Seq: seq})
 }
 
-func (p *page) event(_ *joined, e *feed.Event) []byte {
+// within is the part of the page that a selector finds while it shows this room.
+func within(room uuid.UUID, selector string) string {
+	return `[data-room="` + room.String() + `"] ` + selector
+}
+
+func (p *page) event(j *joined, e *feed.Event) []byte {
+	at := j.room.ID
 	return e.Encoded("page", func(e *feed.Event) any { //nolint:forcetypeassert // made here
 		if e.Last > 0 {
 			return frame(pageOut{
-				Type: "messages", First: e.First, Last: e.Last,
-				Target: "#messages", Swap: "beforeend", Content: string(p.sockets.cfg.RenderMessages(e.Messages)),
+				Type: "messages", Room: at.String(), First: e.First, Last: e.Last,
+				Target: within(at, "#messages"), Swap: "beforeend", Content: string(p.sockets.cfg.RenderMessages(e.Messages)),
 			})
 		}
 		// A frame for each message, since each has its own place; the last one moves the page's cursor.
 		var frames bytes.Buffer
 		for i, m := range e.Changes {
 			out := pageOut{
-				Type: "change", Rev: m.Rev, Target: "#m-" + m.ID.String(), Swap: "outerHTML",
+				Type: "change", Room: at.String(), Rev: m.Rev, Target: within(at, "#m-"+m.ID.String()), Swap: "outerHTML",
 				Content: string(p.sockets.cfg.RenderMessages(e.Changes[i : i+1])),
 			}
 			frames.Write(frame(out))
 		}
-		frames.Write(frame(pageOut{Type: "changed", Rev: e.RevLast}))
+		frames.Write(frame(pageOut{Type: "changed", Room: at.String(), Rev: e.RevLast}))
 		return frames.Bytes()
 	}).([]byte)
 }
 
-func (p *page) live(_ *joined, at chat.Cursor) []byte {
-	return frame(pageOut{Type: "resumed", Cursor: at.String()})
+func (p *page) live(j *joined, _ chat.Cursor) []byte {
+	return frame(pageOut{Type: "opened", Room: j.room.ID.String()})
 }
 
 func (p *page) online(_ *joined, _, now *online) []byte { return now.page() }
 
-func pageOnline(html []byte, n int) []byte {
-	return frame(pageOut{Type: "presence", Online: &n, Target: "#people", Swap: "innerHTML", Content: string(html)})
+func pageOnline(room uuid.UUID, html []byte, n int) []byte {
+	return frame(pageOut{Type: "presence", Room: room.String(), Online: &n, Target: within(room, "#people"), Swap: "innerHTML", Content: string(html)})
 }
 
 // typing is told to programs alone, for now.
 func (p *page) typing(*joined, []string) []byte { return nil }
 
-func (p *page) ended(c *conn, _ *joined, err error) {
+func (p *page) ended(c *conn, j *joined, err error) {
+	c.answer(ended(j.room.ID, err))
+	c.leave(j)
+}
+
+// ended tells that a room delivers nothing more: it is gone, or is to be loaded anew.
+func ended(room uuid.UUID, err error) []byte {
+	kind := "gone"
 	if errors.Is(err, feed.ErrAhead) {
-		c.answer(frame(pageOut{Type: "reload"}))
-		c.end(websocket.CloseNormalClosure, "load the page anew")
-		return
+		kind = "reload"
 	}
-	c.end(CloseRoomGone, "the room is gone")
+	return frame(pageOut{Type: kind, Room: room.String()})
 }

@@ -114,9 +114,9 @@ func (s *Sockets) Stop(context.Context) error {
 	return nil
 }
 
-// ServePage upgrades the request of a room page. Whether the user may see the room was settled before.
-func (s *Sockets) ServePage(w http.ResponseWriter, r *http.Request, user chat.User, proof Proof, at chat.Room) {
-	s.serve(w, r, &s.upgrader, &page{sockets: s, room: room{at.ID, at.Slug}}, user, proof, firstWithin)
+// ServePage upgrades the request of a page.
+func (s *Sockets) ServePage(w http.ResponseWriter, r *http.Request, user chat.User, proof Proof) {
+	s.serve(w, r, &s.upgrader, &page{sockets: s}, user, proof, firstWithin)
 }
 
 // ServeProgram upgrades the request of a program that speaks pgchat.v1.

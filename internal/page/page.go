@@ -150,6 +150,15 @@ func (p *Pages) Older(slug string, messages []chat.Message, more bool) []byte {
 	return append(out, p.Messages(messages)...)
 }
 
+// View is the part of the room page that differs from room to room.
+func (p *Pages) View(r Room) ([]byte, error) {
+	var out bytes.Buffer
+	if err := p.pages[reflect.TypeOf(r)].ExecuteTemplate(&out, "view", r); err != nil {
+		return nil, fmt.Errorf("render the view of room %s: %w", r.Room.Slug, err)
+	}
+	return out.Bytes(), nil
+}
+
 func (p *Pages) fragment(name string, data any) []byte {
 	var out bytes.Buffer
 	if err := p.shared.ExecuteTemplate(&out, name, data); err != nil {

@@ -90,11 +90,15 @@ func (s *Server) render(w http.ResponseWriter, status int, data any) error {
 	if err := s.Pages.Render(&out, data); err != nil {
 		return err
 	}
+	writeHTML(w, status, out.Bytes())
+	return nil
+}
+
+func writeHTML(w http.ResponseWriter, status int, html []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = out.WriteTo(w) // the client may have gone
-	return nil
+	_, _ = w.Write(html) // the client may have gone
 }
 
 // fieldErrors sorts the chat errors that err holds by form field. ok is false where err is something else, or holds

@@ -62,8 +62,7 @@ func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
 
 func roomPath(slug string) string { return "/rooms/" + url.PathEscape(slug) }
 
-// room is the room page; with ?before=SEQ what came before that message, and asked by the page's script only the
-// fragment of it.
+// room is the room page; with ?before=SEQ what came before that message. The pages' script asks for the fragments of either.
 func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
 	if err != nil {
@@ -75,28 +74,46 @@ func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 			return chat.Errorf(chat.Invalid, "%q is not the number of a message.", given)
 		}
 	}
-	if before > 0 && r.Header.Get("HX-Request") == "true" {
+	data, fragment := page.Room{PostID: newID()}, r.Header.Get("HX-Request") == "true"
+	switch {
+	case fragment && before > 0:
 		messages, older, err := s.page(r.Context(), room.ID, before)
 		if err != nil {
 			return err
 		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(s.Pages.Older(room.Slug, messages, older))
+		writeHTML(w, http.StatusOK, s.Pages.Older(room.Slug, messages, older))
+		return nil
+	case fragment:
+		if err := s.fillRoom(r, room, 0, &data); err != nil {
+			return err
+		}
+		view, err := s.Pages.View(data)
+		if err != nil {
+			return err
+		}
+		writeHTML(w, http.StatusOK, view)
 		return nil
 	}
-	return s.renderRoom(w, r, http.StatusOK, room, before, page.Room{PostID: newID()})
+	return s.renderRoom(w, r, http.StatusOK, room, before, data)
 }
 
-// renderRoom fills in what every showing of the room page has.
 func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, room chat.Room, before int64, data page.Room) error {
 	var err error
 	if data.Base, err = s.base(r); err != nil {
 		return err
 	}
+	if err := s.fillRoom(r, room, before, &data); err != nil {
+		return err
+	}
+	return s.render(w, status, data)
+}
+
+// fillRoom fills in what every showing of a room has.
+func (s *Server) fillRoom(r *http.Request, room chat.Room, before int64, data *page.Room) error {
 	// The cursor is read before the messages: what comes between is sent again rather than missed.
 	data.Room, data.Latest = room, before == 0
 	data.Address = s.origin(r) + roomPath(room.Slug)
+	var err error
 	if data.Messages, data.Older, err = s.page(r.Context(), room.ID, before); err != nil {
 		return err
 	}
@@ -111,7 +128,7 @@ func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, 
 	for _, p := range people {
 		data.People = append(data.People, page.Person{UserID: p.UserID, Name: p.Name})
 	}
-	return s.render(w, status, data)
+	return nil
 }
 
 // origin is the scheme and host under which the browser came.
@@ -178,20 +195,16 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// socket serves the room page's WebSocket. What is refused is refused before the upgrade.
+// socket serves the pages' WebSocket. What is refused is refused before the upgrade.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	known := of(r)
 	if known.user == nil {
 		return chat.Errorf(chat.Unauthenticated, "You are not signed in.")
 	}
-	room, err := s.Rooms.BySlug(r.Context(), known.user.ID, r.PathValue("slug"))
-	if err != nil {
-		return err
-	}
 	if s.draining.Load() {
 		return chat.Errorf(chat.Unavailable, "The server is stopping.")
 	}
-	s.Sockets.ServePage(w, r, *known.user, consumer.Proof{Session: known.token}, room)
+	s.Sockets.ServePage(w, r, *known.user, consumer.Proof{Session: known.token})
 	return nil
 }
 

@@ -314,9 +314,9 @@ func TestOlderMessagesComeByPage(t *testing.T) {
 	s.do(t, c, "GET", "/rooms/general?before=71", nil).want(t, 200, "To the newest messages", `data-seq="70"`)
 }
 
-func (s *site) dial(c *http.Client, room string, headers http.Header) (*websocket.Conn, int, error) {
+func (s *site) dial(c *http.Client, headers http.Header) (*websocket.Conn, int, error) {
 	dialer := websocket.Dialer{Jar: c.Jar}
-	ws, resp, err := dialer.Dial(strings.Replace(s.URL, "http", "ws", 1)+"/rooms/"+room+"/ws", headers)
+	ws, resp, err := dialer.Dial(strings.Replace(s.URL, "http", "ws", 1)+"/live", headers)
 	if resp == nil {
 		return ws, 0, err
 	}
@@ -329,24 +329,22 @@ func TestTheWebSocketIsRefusedBeforeTheUpgrade(t *testing.T) {
 	c := s.signUp(t, "ada")
 	for _, refused := range []struct {
 		client *http.Client
-		room   string
 		header http.Header
 		want   int
 	}{
-		{client(t), "general", nil, 401},
-		{c, "none", nil, 404},
-		{c, "general", http.Header{"Origin": {"https://evil.example"}}, 403},
+		{client(t), nil, 401},
+		{c, http.Header{"Origin": {"https://evil.example"}}, 403},
 	} {
-		if _, status, err := s.dial(refused.client, refused.room, refused.header); err == nil || status != refused.want {
+		if _, status, err := s.dial(refused.client, refused.header); err == nil || status != refused.want {
 			t.Errorf("status %d, error %v; want %d", status, err, refused.want)
 		}
 	}
-	s.do(t, c, "GET", "/rooms/general/ws", nil).want(t, 400, "WebSocket")
+	s.do(t, c, "GET", "/live", nil).want(t, 400, "WebSocket")
 }
 
 type frame struct {
-	Type, ID, Code, Message, Cursor, Content string
-	Seq, First, Last                         int64
+	Type, Room, ID, Code, Message, Content string
+	Seq, First, Last                       int64
 }
 
 func read(t *testing.T, ws *websocket.Conn, kind string) (f frame) {
@@ -365,6 +363,19 @@ func read(t *testing.T, ws *websocket.Conn, kind string) (f frame) {
 	return f
 }
 
+// open opens a room on a page's connection and returns the room's id, once its past has come.
+func (s *site) open(t *testing.T, ws *websocket.Conn, slug, cursor string) (id string) {
+	t.Helper()
+	if err := s.pool.QueryRow(t.Context(), `select id from chat.rooms where slug = $1`, slug).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	send(t, ws, `{"type":"open","room":"`+id+`","cursor":"`+cursor+`"}`)
+	if f := read(t, ws, "opened"); f.Room != id {
+		t.Errorf("room %s was opened, want %s", f.Room, id)
+	}
+	return id
+}
+
 func send(t *testing.T, ws *websocket.Conn, text string) {
 	t.Helper()
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
@@ -374,31 +385,32 @@ func send(t *testing.T, ws *websocket.Conn, text string) {
 
 func TestBadFramesAreAnsweredAndTheConnectionIsKept(t *testing.T) {
 	s := start(t, true)
-	ws, _, err := s.dial(s.signUp(t, "ada"), "general", nil)
+	ws, _, err := s.dial(s.signUp(t, "ada"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = ws.Close() }()
-	send(t, ws, `{"type":"resume","cursor":"0.0"}`)
-	read(t, ws, "resumed")
-	id := uuid.NewString()
+	general := s.open(t, ws, "general", "0.0")
+	id, post := uuid.NewString(), `{"type":"post","room":"`+general+`","id":`
 	for text, code := range map[string]string{
-		`nonsense`: "bad_frame", `{"type":"shout"}`: "bad_frame", `{"type":"resume","cursor":"0.0"}`: "bad_frame",
-		`{"type":"post","id":"x","body":"y"}`:                                          "invalid",
-		`{"type":"post","id":"` + id + `","body":"  "}`:                                "invalid",
-		`{"type":"post","id":"` + id + `","body":"a\u0000"}`:                           "invalid",
-		`{"type":"post","id":"` + id + `","body":"` + strings.Repeat("x", 8001) + `"}`: "invalid",
+		`nonsense`: "bad_frame", `{"type":"shout"}`: "bad_frame", `{"type":"open","room":"general","cursor":"0.0"}`: "invalid",
+		`{"type":"open","room":"` + general + `","cursor":"x"}`: "invalid", `{"type":"post","room":"general","id":"` + id + `","body":"y"}`: "invalid",
+		`{"type":"post","room":"` + uuid.NewString() + `","id":"` + id + `","body":"y"}`: "not_found",
+		post + `"x","body":"y"}`:                                          "invalid",
+		post + `"` + id + `","body":"  "}`:                                "invalid",
+		post + `"` + id + `","body":"a\u0000"}`:                           "invalid",
+		post + `"` + id + `","body":"` + strings.Repeat("x", 8001) + `"}`: "invalid",
 	} {
 		send(t, ws, text)
 		if f := read(t, ws, "error"); f.Code != code || f.Message == "" {
 			t.Errorf("%.60s: got %+v, want %s", text, f, code)
 		}
 	}
-	send(t, ws, `{"type":"post","id":"`+id+`","body":"still here"}`)
+	send(t, ws, post+`"`+id+`","body":"still here"}`)
 	if f := read(t, ws, "ack"); f.ID != id || f.Seq != 1 {
 		t.Errorf("ack %+v", f)
 	}
-	send(t, ws, `{"type":"post","id":"`+id+`","body":"still here"}`)
+	send(t, ws, post+`"`+id+`","body":"still here"}`)
 	if f := read(t, ws, "ack"); f.Seq != 1 {
 		t.Errorf("the same id again: ack %+v, want seq 1", f)
 	}
@@ -406,15 +418,14 @@ func TestBadFramesAreAnsweredAndTheConnectionIsKept(t *testing.T) {
 
 func TestTooFastAndTooLargeAreTold(t *testing.T) {
 	s := start(t, true)
-	ws, _, err := s.dial(s.signUp(t, "ada"), "general", nil)
+	ws, _, err := s.dial(s.signUp(t, "ada"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = ws.Close() }()
-	send(t, ws, `{"type":"resume","cursor":"0.0"}`)
-	read(t, ws, "resumed")
+	general := s.open(t, ws, "general", "0.0")
 	for range 40 {
-		send(t, ws, `{"type":"post","id":"`+uuid.NewString()+`","body":"hurry"}`)
+		send(t, ws, `{"type":"post","room":"`+general+`","id":"`+uuid.NewString()+`","body":"hurry"}`)
 	}
 	if f := read(t, ws, "error"); f.Code != "rate_limited" || f.ID == "" {
 		t.Errorf("got %+v, want rate_limited with the post's id", f)
@@ -435,13 +446,12 @@ func TestDrainingClosesAllConnectionsWithServiceRestart(t *testing.T) {
 	c := s.signUp(t, "ada")
 	var conns []*websocket.Conn
 	for range 3 {
-		ws, _, err := s.dial(c, "general", nil)
+		ws, _, err := s.dial(c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = ws.Close() }()
-		send(t, ws, `{"type":"resume","cursor":"0.0"}`)
-		read(t, ws, "resumed")
+		s.open(t, ws, "general", "0.0")
 		conns = append(conns, ws)
 	}
 	drained := make(chan error, 1)
@@ -458,7 +468,7 @@ func TestDrainingClosesAllConnectionsWithServiceRestart(t *testing.T) {
 	if err := <-drained; err != nil || s.sockets.Connections() != 0 {
 		t.Errorf("%d connections are left, error %v", s.sockets.Connections(), err)
 	}
-	ws, _, err := s.dial(c, "general", nil)
+	ws, _, err := s.dial(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,54 @@ func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, er
 	return id, err
 }
 
+const roomByID = `-- name: RoomByID :one
+SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at
+FROM chat.rooms r
+JOIN chat.room_heads h ON h.room_id = r.id
+LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
+WHERE r.id = $2
+`
+
+type RoomByIDParams struct {
+	UserID uuid.UUID
+	ID     uuid.UUID
+}
+
+type RoomByIDRow struct {
+	ID        uuid.UUID
+	Slug      string
+	Name      string
+	Topic     string
+	Everyone  bool
+	Archived  bool
+	Member    bool
+	Members   int32
+	LastSeq   int64
+	LastRev   int64
+	CreatedAt time.Time
+}
+
+func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow, error) {
+	row := q.db.QueryRow(ctx, roomByID, arg.UserID, arg.ID)
+	var i RoomByIDRow
+	err := row.Scan(
+		&i.ID,
+		&i.Slug,
+		&i.Name,
+		&i.Topic,
+		&i.Everyone,
+		&i.Archived,
+		&i.Member,
+		&i.Members,
+		&i.LastSeq,
+		&i.LastRev,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const roomBySlug = `-- name: RoomBySlug :one
 SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member,

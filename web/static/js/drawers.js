@@ -2,13 +2,13 @@
 // Escape closes, what lies behind takes neither focus nor taps, and the focus goes in and back.
 "use strict";
 (() => {
-  const panels = document.querySelectorAll(".sidebar, .people");
+  const parts = () => [...document.body.children].flatMap((e) => e.id === "view" ? [...e.children] : [e]);
   let opener = null, open = null;
   const isDrawer = (panel) => getComputedStyle(panel).position === "fixed"; // on wide screens it is a column
-  const opened = () => [...panels].find((panel) => panel.matches(":target") && isDrawer(panel)) ?? null;
+  const opened = () => parts().find((e) => e.matches(".sidebar:target, .people:target") && isDrawer(e)) ?? null;
   function settle() {
     const now = opened();
-    for (const e of document.body.children) e.inert = now !== null && e !== now && e !== now.nextElementSibling;
+    for (const e of parts()) e.inert = now !== null && e !== now && e !== now.nextElementSibling;
     // Asked of the document, not remembered: a screen that was wide for a moment took the focus without an event.
     if (now && !now.contains(document.activeElement)) now.querySelector(".close").focus();
     else if (!now && open) opener?.focus();

@@ -1,0 +1,213 @@
+// The connection. htmx holds it and swaps in what the server sends; this says which room is open, keeps the messages that
+// are on their way out, of all rooms, and tells how the connection is.
+"use strict";
+const live = (() => {
+  const { user } = document.body.dataset;
+  const patience = (name) => Number(document.body.dataset[name]); // ms: "slow", "lost"
+  const store = (area, key, value) => {
+    try { value ? area.setItem(key, value) : area.removeItem(key); } catch { /* private browsing: nothing is kept */ }
+  };
+  const load = (area, key) => { try { return area.getItem(key); } catch { return null; } };
+
+  let view = null;     // the room that the page shows; null: none
+  let socket = null;   // connected
+  let caughtUp = false; // and the room is open, its past is here
+  let connectedOnce = false;
+  let ended = "";      // why there will be no more connection
+  let slow = false;    // an answer is overdue
+
+  function toast(text, href, label) {
+    const box = document.getElementById("toast");
+    box.replaceChildren(text);
+    if (href) {
+      const link = document.createElement("a");
+      link.href = href;
+      link.textContent = label;
+      box.append(" ", link);
+    }
+    clearTimeout(toast.timer);
+    toast.timer = setTimeout(() => box.replaceChildren(), 8000);
+  }
+
+  // --- the state line -----------------------------------------------------------------------------------------------
+  function showState() {
+    if (!view) return;
+    const unsent = [...waiting.values()].filter((w) => !w.failed).length;
+    const why = view.ended || ended;
+    let kind = "live", text = `Live · ${view.online} online`;
+    if (why) { kind = "offline"; text = why; }
+    else if (!socket) {
+      const offline = !navigator.onLine || unsent > 0;
+      kind = offline ? "offline" : "waiting";
+      text = offline ? (unsent ? `Offline, ${unsent} to send` : "Offline") : connectedOnce ? "Reconnecting…" : "Connecting…";
+    }
+    else if (!caughtUp) { kind = "waiting"; text = "Connecting…"; }
+    else if (slow) { kind = "waiting"; text = "Slow connection, sending…"; }
+    view.showState(kind, text);
+  }
+  addEventListener("online", showState);
+  addEventListener("offline", showState);
+
+  // --- what is on its way out ---------------------------------------------------------------------------------------
+  const waiting = new Map(); // id → { room, slug, body, time, failed }, in the order of sending
+  const kept = `pgchat:waiting:${user}`;
+  try { // what was under way when the page was left
+    for (const [id, w] of JSON.parse(load(sessionStorage, kept) || "[]")) waiting.set(id, w);
+  } catch { /* what cannot be read is not kept */ }
+  function keep() {
+    store(sessionStorage, kept, waiting.size ? JSON.stringify([...waiting]) : "");
+    showState();
+  }
+  function uuid7() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const now = Date.now();
+    for (let i = 0; i < 6; i++) bytes[i] = Math.floor(now / 2 ** (8 * (5 - i))) % 256;
+    bytes[6] = 0x70 | (bytes[6] & 0x0f);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    const hex = [...bytes].map((b) => b.toString(16).padStart(2, "0")).join("");
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  }
+  function transmit(id) {
+    const w = waiting.get(id);
+    if (!socket || !w || w.failed) return;
+    socket.send(JSON.stringify({ type: "post", room: w.room, id, body: w.body }));
+    sent.set(id, performance.now());
+    watch();
+  }
+  // A server that hangs, and a network that swallows, keep the connection open without an answer. After "slow" the page says
+  // so; after "lost" it connects anew and sends again, which is safe, since a message is stored once for its id.
+  const sent = new Map(); // id → when, over this connection, without an answer so far
+  let watching = 0;
+  function watch() {
+    clearTimeout(watching);
+    const since = performance.now() - Math.min(...sent.values());
+    const late = patience("slow"), lost = patience("lost");
+    slow = sent.size > 0 && since >= late;
+    showState();
+    if (!sent.size) return;
+    if (since >= lost) abandon(socket);
+    else watching = setTimeout(watch, (slow ? lost : late) - since);
+  }
+  function answered(id) { if (sent.delete(id)) watch(); }
+  // The other side may never answer the closing either, and the browser would wait a minute for it: htmx is told now.
+  function abandon(hung) {
+    hung.addEventListener("close", (e) => { if (e.isTrusted) e.stopImmediatePropagation(); }, true);
+    hung.close();
+    hung.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+  }
+  function settle(id) { // stored: the message itself is here, or comes
+    if (!waiting.delete(id)) return;
+    answered(id);
+    keep();
+  }
+  function fail(id, why) {
+    const w = waiting.get(id);
+    if (!w) return;
+    w.failed = why;
+    answered(id);
+    keep();
+    if (view?.room === w.room) view.failed(id, why);
+    else toast(`A message was not sent. ${why}`, `/rooms/${encodeURIComponent(w.slug)}`, `To #${w.slug}`);
+  }
+
+  // --- the connection -----------------------------------------------------------------------------------------------
+  function open() {
+    caughtUp = !view;
+    if (socket) socket.send(JSON.stringify(view && !view.ended ? { type: "open", room: view.room, cursor: view.cursor() } : { type: "open" }));
+    showState();
+  }
+  let opening = 0, opened = false;
+  addEventListener("htmx:ws:before:connection", (e) => {
+    if (ended) { e.preventDefault(); return; }
+    const { connection } = e.detail;
+    clearTimeout(opening);
+    opening = setTimeout(() => { // htmx waits before it connects, hence the longer time
+      if (!caughtUp && connection.socket?.readyState < WebSocket.CLOSING) abandon(connection.socket);
+    }, patience("lost") + 10_000);
+  });
+  addEventListener("htmx:ws:after:connection", (e) => {
+    opened = connectedOnce = true;
+    socket = e.detail.connection.socket;
+    open();
+    for (const id of waiting.keys()) transmit(id);
+  });
+  const frames = new WeakMap(); // htmx's message → what is in it
+  addEventListener("htmx:ws:before:message:incoming", (e) => {
+    let frame;
+    try { frame = JSON.parse(e.detail.message.data); } catch { e.preventDefault(); return; }
+    frames.set(e.detail.message, frame);
+    switch (frame.type) {
+      case "ack":
+        settle(frame.id);
+        return;
+      case "error":
+        if (frame.id && waiting.has(frame.id)) fail(frame.id, frame.message);
+        else if (view) view.problem(frame.message);
+        else toast(frame.message);
+        return;
+    }
+    if (frame.room !== view?.room) { e.preventDefault(); return; } // of a room that was open before
+    switch (frame.type) {
+      case "opened":
+        caughtUp = true;
+        showState();
+        break;
+      case "gone":
+        view.end("This room is gone", "To all rooms", "/rooms");
+        showState();
+        break;
+      case "reload":
+        location.reload();
+        break;
+      default:
+        if (!view.before(frame)) e.preventDefault();
+    }
+  });
+  addEventListener("htmx:ws:after:message:incoming", (e) => {
+    const frame = frames.get(e.detail.message);
+    if (frame?.room === view?.room) view?.after(frame);
+  });
+  addEventListener("htmx:ws:close", (e) => {
+    socket = null;
+    caughtUp = false;
+    sent.clear();
+    watch();
+    if (e.detail.code === 4401) signedOut();
+    if (!opened && e.detail.code === 1006) askWhy();
+    opened = false;
+    if (e.detail.code === 1008 || e.detail.code === 1009) end("Disconnected", "Load the page again", location.pathname);
+    showState();
+  });
+  const signedOut = () => end("You are signed out", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  // A browser does not tell its page why a WebSocket was refused; the same address, asked without one, does.
+  async function askWhy() {
+    try {
+      if ((await fetch("/live")).status === 401) signedOut();
+      showState();
+    } catch { /* the server cannot be reached: the next try tells */ }
+  }
+  function end(text, label, href) {
+    ended = text;
+    if (view) view.problem(`${text}.`, href, label); else toast(`${text}.`, href, label);
+  }
+
+  return {
+    user, store, load, toast, showState, settle,
+    get ended() { return ended; },
+    // show makes the room that the page shows the open one.
+    show(shown) { view = shown; open(); },
+    // Messages for the room that wait: [id, { body, time, failed }].
+    waitingIn: (room) => [...waiting].filter(([, w]) => w.room === room),
+    send(room, slug, body) {
+      const id = uuid7(), time = new Date().toISOString();
+      waiting.set(id, { room, slug, body, time });
+      keep();
+      return { id, time, now: () => transmit(id) };
+    },
+    again(id) {
+      delete waiting.get(id)?.failed;
+      keep();
+      transmit(id);
+    },
+  };
+})();

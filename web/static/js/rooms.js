@@ -1,0 +1,108 @@
+// Going from room to room without loading a page: the room is fetched and put in the place of the one before, or shown
+// again as it was left. Its cursor makes either right: what came meanwhile comes when it is opened.
+"use strict";
+(() => {
+  const keepFor = 5 * 60 * 1000; // ms that a room which was left is shown again as it was
+  const keepMost = 10;           // rooms
+  const fetchedFor = 15 * 1000;  // ms that what was fetched ahead is good for: who is online, the topic
+  const kept = new Map();        // path → { view, left }, the one that was left last at the end
+  const ahead = new Map();       // path → { html, at }
+  const isRoom = (url) => url.origin === location.origin && /^\/rooms\/[^/]+$/.test(url.pathname) && url.pathname !== "/rooms/new" && !url.search && !url.hash;
+
+  let view = Room(document.getElementById("view"));
+  let path = location.pathname;
+  const mark = new CSSStyleSheet(); // which person is the reader: the list is the same for all, one rule tells
+  mark.insertRule(`.people [data-user="${live.user}"] .you { display: block; }`);
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, mark];
+
+  function fetchRoom(to) {
+    const found = ahead.get(to);
+    if (found && Date.now() - found.at < fetchedFor) return found.html;
+    const html = fetch(to, { headers: { "HX-Request": "true" } }).then((answer) => {
+      if (answer.redirected) throw Object.assign(new Error(), { elsewhere: true });
+      if (answer.status >= 500) throw new Error("the server cannot do it just now");
+      if (!answer.ok) throw Object.assign(new Error(), { elsewhere: true }); // its page says why
+      return answer.text();
+    });
+    ahead.set(to, { html, at: Date.now() });
+    html.catch(() => ahead.delete(to));
+    return html;
+  }
+
+  const link = (to) => [...document.querySelectorAll(".sidebar .rooms a")].find((a) => a.pathname === to);
+  let going = 0; // counts: an answer that comes after another room was asked for is not shown
+  async function go(to, push) {
+    const turn = ++going;
+    let next = kept.get(to);
+    if (next && (Date.now() - next.left > keepFor || next.view.ended)) { kept.delete(to); next = undefined; }
+    if (!next) {
+      link(to)?.setAttribute("aria-busy", "true");
+      try {
+        const html = await fetchRoom(to);
+        if (turn !== going) return;
+        const fragment = document.createElement("template");
+        fragment.innerHTML = html;
+        next = { root: fragment.content.getElementById("view") };
+      } catch (error) {
+        if (turn !== going) return;
+        if (error.elsewhere) location.assign(to);
+        else live.toast(`The room could not be opened: ${error.message === "Failed to fetch" ? "the server cannot be reached" : error.message}.`, to, "Try again");
+        return;
+      } finally {
+        link(to)?.removeAttribute("aria-busy");
+      }
+    }
+    if (push && location.hash) { // out of a drawer, which is no place to come back to
+      await new Promise((closed) => {
+        addEventListener("hashchange", closed, { once: true });
+        location.replace("#");
+      });
+      history.replaceState(null, "", to);
+    } else if (push) history.pushState(null, "", to);
+    show(to, next);
+  }
+  function show(to, next) {
+    view.hidden();
+    kept.delete(path);
+    if (!view.ended) kept.set(path, { view, left: Date.now() });
+    for (const old of [...kept.keys()].slice(0, -keepMost)) kept.delete(old);
+    kept.delete(to);
+    ahead.delete(to);
+    const before = view.root;
+    before.replaceWith(next.view?.root ?? next.root);
+    view = next.view ?? Room(next.root);
+    path = to;
+    document.title = view.title;
+    for (const a of document.querySelectorAll(".sidebar .rooms a")) {
+      if (a.pathname === to) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
+    }
+    live.show(view);
+    view.shown();
+  }
+
+  addEventListener("click", (e) => {
+    const a = e.target.closest?.("a[href]");
+    if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey || a.target || live.ended) return;
+    const url = new URL(a.href);
+    if (!isRoom(url)) return;
+    e.preventDefault();
+    if (url.pathname === path) { if (location.hash) location.hash = ""; going++; return; }
+    go(url.pathname, true);
+  });
+  addEventListener("popstate", () => {
+    if (location.pathname === path) return; // a drawer
+    if (isRoom(new URL(location.pathname, location.origin)) && !location.search) go(location.pathname, false); else location.reload();
+  });
+  // What the pointer or the focus comes to is fetched before it is asked for.
+  let soon = 0;
+  function fetchSoon(e) {
+    clearTimeout(soon);
+    const a = e.target.closest?.(".sidebar .rooms a");
+    if (!a || a.pathname === path || kept.has(a.pathname)) return;
+    soon = setTimeout(() => fetchRoom(a.pathname).catch(() => {}), e.type === "pointerdown" ? 0 : 60);
+  }
+  for (const type of ["pointerover", "pointerdown", "focusin"]) addEventListener(type, fetchSoon, { passive: true });
+
+  live.show(view);
+  view.shown();
+})();
