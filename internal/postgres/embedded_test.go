@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -288,4 +289,23 @@ func TestStoppingAPostgreSQLThatHasDiedIsNoError(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop(t, e)
+}
+
+func TestAPostgreSQLThatDoesNotEndIsEndedAtOnce(t *testing.T) {
+	e := start(t, folder(t))
+	conn, err := pgx.Connect(t.Context(), e.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	// A session that hangs keeps an orderly stop waiting without end.
+	if err := syscall.Kill(int(conn.PgConn().PID()), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	postgres.StopWithin(1)
+	defer postgres.StopWithin(15)
+	stop(t, e)
+	if _, err := started(t, e); err == nil {
+		t.Error("it runs on")
+	}
 }
