@@ -2,3 +2,26 @@
 INSERT INTO chat.members (room_id, user_id)
 SELECT r.id, sqlc.arg(user_id) FROM chat.rooms r WHERE r.id = sqlc.arg(room_id) AND r.archived_at IS NULL
 ON CONFLICT DO NOTHING;
+
+-- name: MembershipsOf :many
+SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq,
+       ARRAY(SELECT x.seq FROM chat.mentions x
+             WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
+FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id
+WHERE m.user_id = ANY (sqlc.arg(user_ids)::uuid[]);
+
+-- name: MarkRead :exec
+-- The rows are locked in order: a user who reads on two devices is written by two servers.
+WITH given AS (
+    SELECT unnest(sqlc.arg(room_ids)::uuid[]) AS room_id, unnest(sqlc.arg(user_ids)::uuid[]) AS user_id,
+           unnest(sqlc.arg(seqs)::bigint[]) AS seq, unnest(sqlc.arg(back)::boolean[]) AS back
+), marked AS (
+    SELECT m.room_id, m.user_id, least(r.seq, h.last_seq) AS seq
+    FROM given r
+    JOIN chat.members m ON m.room_id = r.room_id AND m.user_id = r.user_id
+    JOIN chat.room_heads h ON h.room_id = r.room_id
+    WHERE r.back OR m.last_read_seq < least(r.seq, h.last_seq)
+    ORDER BY m.room_id, m.user_id FOR NO KEY UPDATE OF m
+)
+UPDATE chat.members m SET last_read_seq = k.seq FROM marked k
+WHERE m.room_id = k.room_id AND m.user_id = k.user_id AND m.last_read_seq <> k.seq;

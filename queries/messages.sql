@@ -1,6 +1,6 @@
 -- name: PostBatch :many
 SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_batch(sqlc.arg(room_ids)::uuid[], sqlc.arg(ids)::uuid[], sqlc.arg(author_ids)::uuid[], sqlc.arg(bodies)::text[]);
+FROM chat.post_batch(sqlc.arg(room_ids)::uuid[], sqlc.arg(ids)::uuid[], sqlc.arg(author_ids)::uuid[], sqlc.arg(bodies)::text[], tell => false);
 
 -- name: NewestMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,

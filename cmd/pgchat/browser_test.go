@@ -44,7 +44,18 @@ func openBrowser(t *testing.T) *browser {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start Chromium (apt-get install chromium): %v", err)
 	}
+	// Of several pages each is in front, for its own person.
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return chromedp.Void{}, err
+	})
 	return b
+}
+
+// front says whether the person looks at the page.
+func (b *browser) front(is bool) {
+	b.t.Helper()
+	b.until(`(() => { document.hasFocus = () => %v; dispatchEvent(new Event(%v ? "focus" : "blur")); return true; })()`, is, is)
 }
 
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {

@@ -21,6 +21,7 @@ import (
 	"github.com/pgchat/pgchat/internal/postgres"
 	"github.com/pgchat/pgchat/internal/presence"
 	"github.com/pgchat/pgchat/internal/server"
+	"github.com/pgchat/pgchat/internal/unread"
 )
 
 type serveCommand struct{ config.Serve }
@@ -86,6 +87,12 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer stopping(&err, log, c.Drain, online.Stop)
+	hub := unread.New(carrier, chat.NewReads(pool), log)
+	if err := hub.Start(ctx); err != nil {
+		return err
+	}
+	defer stopping(&err, log, c.Drain, hub.Stop)
+	writer.OnStored(hub.Stored)
 	writer.Start(ctx)
 	defer stopping(&err, log, c.Drain, writer.Stop)
 	sweep, stopSweep := context.WithCancel(ctx)
@@ -97,7 +104,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	defer func() { stopSweep(); <-swept }()
 
 	sockets := consumer.New(consumer.Config{
-		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Rooms: chat.NewRooms(pool), Log: log,
+		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Rooms: chat.NewRooms(pool), Log: log,
 		RenderMessages: pages.Messages, PostRate: c.PostRate, PostBurst: c.PostBurst,
 		Sessions: sessions, Tokens: tokens,
 		RenderPeople: func(people []presence.Person) []byte {

@@ -21,8 +21,13 @@ type Room struct {
 	Members   int
 	LastSeq   int64 // seq of its newest message
 	LastRev   int64 // rev of its newest change
+	Read      int64 // seq up to which the user has read; of who is not a member, LastSeq
+	Mentions  int   // messages beyond that address the user
 	CreatedAt time.Time
 }
+
+// Unread is how many messages the user has not read.
+func (r Room) Unread() int64 { return max(0, r.LastSeq-r.Read) }
 
 // reserved are the words that stand in addresses where a slug might.
 var reserved = map[string]bool{"new": true, "browse": true}

@@ -118,5 +118,6 @@ func room(r store.RoomBySlugRow) Room {
 	return Room{
 		ID: r.ID, Slug: r.Slug, Name: r.Name, Topic: r.Topic, Everyone: r.Everyone, Archived: r.Archived, Member: r.Member,
 		Members: int(r.Members), LastSeq: r.LastSeq, LastRev: r.LastRev, CreatedAt: r.CreatedAt,
+		Read: r.LastReadSeq, Mentions: int(r.Mentions),
 	}
 }

@@ -40,6 +40,7 @@ type Writer struct {
 	queue   chan pending
 	done    chan struct{}
 	abort   context.CancelFunc
+	stored  func(roomID uuid.UUID, seq int64)
 	metrics writerMetrics
 	trouble atomic.Pointer[trouble] // why nothing can be stored, set and cleared by the writer's goroutine; nil: it can
 
@@ -57,6 +58,10 @@ func NewWriter(pool *pgxpool.Pool) *Writer {
 	return &Writer{pool: pool, queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{}), metrics: newWriterMetrics()}
 }
 
+// OnStored has tell called for each message that is stored, before its sender is answered; it must not block. The writer is
+// started afterwards.
+func (w *Writer) OnStored(tell func(roomID uuid.UUID, seq int64)) { w.stored = tell }
+
 // Start begins to write. The context's values are used, not its end: Stop ends the writer.
 func (w *Writer) Start(ctx context.Context) {
 	ctx, w.abort = context.WithCancel(context.WithoutCancel(ctx))
@@ -68,7 +73,7 @@ func (w *Writer) Start(ctx context.Context) {
 	go func() {
 		defer close(w.done)
 		for s := range stored {
-			s.answer()
+			w.answer(s)
 		}
 	}()
 }
@@ -222,11 +227,14 @@ type stored struct {
 	err   error
 }
 
-func (s stored) answer() {
+func (w *Writer) answer(s stored) {
 	err := s.err
 	switch {
 	case err == nil && len(s.rows) == len(s.batch):
 		for i, r := range s.rows {
+			if w.stored != nil && r.Outcome == "posted" {
+				w.stored(s.batch[i].RoomID, r.Seq)
+			}
 			s.batch[i].answer(r.Seq, outcomeError(r.Outcome, s.batch[i].Post))
 		}
 		return

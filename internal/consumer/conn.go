@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/feed"
+	"github.com/pgchat/pgchat/internal/unread"
 )
 
 const (
@@ -48,6 +49,8 @@ type dialect interface {
 	live(j *joined, at chat.Cursor) []byte
 	// online tells who is there; told is what the client knew before, nil at first.
 	online(j *joined, told, now *online) []byte
+	// unread tells what has moved in the user's rooms; it may be nil.
+	unread(c unread.Changes) []byte
 	// typing tells who is typing; it may be nil.
 	typing(j *joined, names []string) []byte
 	// ended tells that the room delivers nothing more.
@@ -69,9 +72,11 @@ type conn struct {
 
 	mu       sync.Mutex
 	rooms    []*joined
-	woken    []*joined // rooms that may have something
-	answers  [][]byte  // to this connection alone
-	inFlight int       // posts that wait for their answer
+	woken    []*joined     // rooms that may have something
+	watch    *unread.Watch // nil: the client did not ask what moves in the user's rooms
+	stirred  bool          // something may have
+	answers  [][]byte      // to this connection alone
+	inFlight int           // posts that wait for their answer
 	ping     bool
 	closing  *closeFrame
 	writing  bool      // a writer runs
@@ -166,9 +171,12 @@ func (c *conn) heard() bool {
 func (c *conn) disconnect() {
 	c.mu.Lock()
 	c.ended = true
-	rooms := c.rooms
-	c.rooms, c.woken, c.answers = nil, nil, nil
+	rooms, watch := c.rooms, c.watch
+	c.rooms, c.woken, c.answers, c.watch = nil, nil, nil, nil
 	c.mu.Unlock()
+	if watch != nil {
+		watch.Close()
+	}
 	_ = c.raw.Close()
 	for _, j := range rooms {
 		c.sockets.leave(c, j)
@@ -297,6 +305,15 @@ func (c *conn) post(j *joined, idText, body string) error {
 	return nil
 }
 
+// markRead takes how far the user has read a room; with back also where they had read further.
+func (c *conn) markRead(roomID uuid.UUID, seq int64, back bool) error {
+	if seq < 0 {
+		return &chat.Error{Code: chat.Invalid, Field: "seq", Message: "seq is the number of a message, or 0: nothing is read."}
+	}
+	c.sockets.cfg.Unread.Read(chat.Mark{RoomID: roomID, UserID: c.user.ID, Seq: seq, Back: back})
+	return nil
+}
+
 // answer queues a frame for this connection alone; it never blocks. A client that does not take its answers is closed,
 // and sends again what it has no answer to.
 func (c *conn) answer(frame []byte) {
@@ -320,6 +337,27 @@ func (c *conn) wake(j *joined) {
 	if j.entered && !j.woken && !c.ended {
 		j.woken = true
 		c.woken = append(c.woken, j)
+		c.startLocked()
+	}
+}
+
+// follow has the client told what moves in the user's rooms. It is the reader's.
+func (c *conn) follow() {
+	if c.watch != nil {
+		return
+	}
+	w := c.sockets.cfg.Unread.Watch(c.user.ID, c.stir)
+	c.mu.Lock()
+	c.watch = w
+	c.mu.Unlock()
+	c.stir()
+}
+
+func (c *conn) stir() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended && !c.stirred {
+		c.stirred = true
 		c.startLocked()
 	}
 }

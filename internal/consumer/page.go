@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/feed"
+	"github.com/pgchat/pgchat/internal/unread"
 )
 
 // page is the dialect of the pages: HTML in htmx's envelopes, and frames for the pages' own script. A page keeps one
@@ -23,6 +24,8 @@ type pageIn struct {
 	Cursor string `json:"cursor"`
 	ID     string `json:"id"`
 	Body   string `json:"body"`
+	Seq    int64  `json:"seq"`
+	Back   bool   `json:"back"`
 }
 
 // pageOut is what a page is sent. With Content htmx swaps it into Target; without, it is for the page's script.
@@ -35,6 +38,8 @@ type pageOut struct {
 	Last    int64     `json:"last,omitempty"`
 	Rev     int64     `json:"rev,omitempty"`
 	Online  *int      `json:"online,omitempty"`
+	Rooms   any       `json:"rooms,omitempty"`
+	List    bool      `json:"list,omitempty"`
 	Code    chat.Code `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Target  string    `json:"target,omitempty"`
@@ -51,7 +56,10 @@ func (p *page) receive(c *conn, data []byte) error {
 	}
 	switch in.Type {
 	case "open":
+		c.follow()
 		return p.open(c, in)
+	case "read":
+		return p.read(c, in)
 	case "post":
 		if err := p.post(c, in); err != nil {
 			c.answer(p.failure(in.ID, err))
@@ -60,7 +68,7 @@ func (p *page) receive(c *conn, data []byte) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open and post.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open, post and read.", in.Type)
 }
 
 // open leaves the room that is open and opens another at the cursor; without a room it only leaves.
@@ -104,6 +112,24 @@ func (p *page) post(c *conn, in pageIn) error {
 		j = &joined{room: room{ID: id}}
 	}
 	return c.post(j, in.ID, in.Body)
+}
+
+// read takes how far the user has read a room.
+func (p *page) read(c *conn, in pageIn) error {
+	id, err := parseRoom(in.Room)
+	if err != nil {
+		return err
+	}
+	return c.markRead(id, in.Seq, in.Back)
+}
+
+// unread tells of each room its newest message, how far the user has read, and how many messages beyond address them.
+func (p *page) unread(c unread.Changes) []byte {
+	rooms := make(map[uuid.UUID][3]int64, len(c.Rooms))
+	for id, r := range c.Rooms {
+		rooms[id] = [3]int64{r.Last, r.Read, int64(r.Mentions)}
+	}
+	return frame(pageOut{Type: "unread", Rooms: rooms, List: c.List})
 }
 
 func parseRoom(text string) (uuid.UUID, error) {

@@ -11,9 +11,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// Activity is the group of all instances: whose sessions have ended travels in it.
-const Activity = "activity"
-
 const (
 	checkEvery = time.Minute     // whether sessions have expired
 	pingParts  = 100             // into which pinging all is divided

@@ -20,6 +20,7 @@ import (
 	"github.com/pgchat/pgchat/internal/feed"
 	"github.com/pgchat/pgchat/internal/layer"
 	"github.com/pgchat/pgchat/internal/presence"
+	"github.com/pgchat/pgchat/internal/unread"
 )
 
 // Sockets serves all WebSocket connections of an instance.
@@ -31,7 +32,7 @@ type Sockets struct {
 
 	ctx     context.Context //nolint:containedctx // the life of what connections read, ended by Stop
 	stop    context.CancelFunc
-	channel string        // in the group of all instances
+	channel string        // in the group of all instances, in which travels whose sessions have ended
 	ended   chan struct{} // closed when the goroutine of Start has ended
 	soon    chan struct{} // sessions are to be looked at
 	missed  *layer.Pace   // looks at all of them
@@ -56,6 +57,7 @@ type Config struct {
 	Layer    layer.Layer
 	Feed     *feed.Feed
 	Presence *presence.Presence
+	Unread   *unread.Hub
 	Writer   *chat.Writer
 	Rooms    *chat.Rooms
 	Sessions *chat.Sessions
@@ -97,7 +99,7 @@ func (s *Sockets) Start(ctx context.Context) error {
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.channel = s.cfg.Layer.Open(s)
 	go s.look()
-	return s.cfg.Layer.GroupAdd(ctx, Activity, s.channel)
+	return s.cfg.Layer.GroupAdd(ctx, unread.Group, s.channel)
 }
 
 // Stop ends what Start began; Drain ends the connections.

@@ -2,6 +2,8 @@ package consumer
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/feed"
+	"github.com/pgchat/pgchat/internal/unread"
 )
 
 // Protocol is the WebSocket subprotocol for programs; docs/protocol.md describes it.
@@ -24,6 +27,21 @@ type v1In struct {
 	After string `json:"after"`
 	ID    string `json:"id"`
 	Body  string `json:"body"`
+	Seq   int64  `json:"seq"`
+	Back  bool   `json:"back"`
+}
+
+type v1Unread struct {
+	Type  string         `json:"type"`
+	Rooms []v1UnreadRoom `json:"rooms"`
+	All   bool           `json:"all,omitempty"`
+}
+
+type v1UnreadRoom struct {
+	Room     string `json:"room"`
+	Seq      int64  `json:"seq"`
+	Read     int64  `json:"read"`
+	Mentions int    `json:"mentions"`
 }
 
 type v1Joined struct {
@@ -110,6 +128,15 @@ func (v *v1) handle(c *conn, in v1In) error {
 	switch in.Type {
 	case "join":
 		return v.join(c, in)
+	case "watch":
+		c.follow()
+		return nil
+	case "read":
+		found, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
+		if err != nil {
+			return err
+		}
+		return c.markRead(found.ID, in.Seq, in.Back)
 	case "post", "leave", "typing":
 		j := c.in(in.Room)
 		if j == nil {
@@ -127,7 +154,7 @@ func (v *v1) handle(c *conn, in v1In) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post and typing.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, typing, watch and read.", in.Type)
 }
 
 func (v *v1) join(c *conn, in v1In) error {
@@ -208,6 +235,18 @@ func (v *v1) online(j *joined, told, now *online) []byte {
 	})
 	first, _ := now.since.LoadOrStore(told, make)
 	return first.(func() []byte)() //nolint:forcetypeassert // only stored here
+}
+
+func (v *v1) unread(c unread.Changes) []byte {
+	if len(c.Rooms) == 0 && !c.All {
+		return nil // a room is called otherwise
+	}
+	out := v1Unread{Type: "unread", All: c.All, Rooms: make([]v1UnreadRoom, 0, len(c.Rooms))}
+	for _, r := range c.Rooms {
+		out.Rooms = append(out.Rooms, v1UnreadRoom{Room: r.Slug, Seq: r.Last, Read: r.Read, Mentions: r.Mentions})
+	}
+	slices.SortFunc(out.Rooms, func(a, b v1UnreadRoom) int { return strings.Compare(a.Room, b.Room) })
+	return frame(out)
 }
 
 func (v *v1) typing(j *joined, names []string) []byte {

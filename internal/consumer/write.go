@@ -51,11 +51,12 @@ func (c *conn) write() {
 	for {
 		c.mu.Lock()
 		answers, woken, ping, closing := c.answers, c.woken, c.ping, c.closing
-		c.answers, c.woken, c.ping = nil, nil, false
+		watch, stirred := c.watch, c.stirred
+		c.answers, c.woken, c.ping, c.stirred = nil, nil, false, false
 		for _, j := range woken {
 			j.woken = false
 		}
-		if c.ended || len(answers) == 0 && len(woken) == 0 && !ping && closing == nil {
+		if c.ended || len(answers) == 0 && len(woken) == 0 && !stirred && !ping && closing == nil {
 			c.writing = false
 			c.mu.Unlock()
 			return
@@ -64,6 +65,13 @@ func (c *conn) write() {
 		out = append(out[:0], answers...)
 		for _, j := range woken {
 			out = c.take(j, out)
+		}
+		if stirred && watch != nil {
+			if changes, some := watch.Next(); some {
+				if f := c.dialect.unread(changes); f != nil {
+					out = append(out, f)
+				}
+			}
 		}
 		if ping {
 			out = append(out, pingFrame)

@@ -150,6 +150,9 @@ func (p *Pages) Older(slug string, messages []chat.Message, more bool) []byte {
 	return append(out, p.Messages(messages)...)
 }
 
+// Sidebar is the list of rooms.
+func (p *Pages) Sidebar(b Base) []byte { return p.fragment("rooms", newSidebar(b, "")) }
+
 // View is the part of the room page that differs from room to room.
 func (p *Pages) View(r Room) ([]byte, error) {
 	var out bytes.Buffer
@@ -181,7 +184,30 @@ type olderLink struct {
 
 type sidebar struct {
 	Base
-	Here string // the slug of the open room
+	Here   string // the slug of the open room
+	Unread []listed
+	Others []listed
+}
+
+// listed is a room in the sidebar.
+type listed struct {
+	chat.Room
+	Here bool // it is the open one
+}
+
+// newSidebar sorts the user's rooms: what has unread messages comes first.
+func newSidebar(b Base, here string) sidebar {
+	s := sidebar{Base: b, Here: here}
+	for _, r := range b.Rooms {
+		switch l := (listed{r, r.Slug == here}); {
+		case !r.Member:
+		case r.Unread() > 0 && !l.Here:
+			s.Unread = append(s.Unread, l)
+		default:
+			s.Others = append(s.Others, l)
+		}
+	}
+	return s
 }
 
 func (p *Pages) funcs() template.FuncMap {
@@ -196,7 +222,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
 		"person":   func(u *chat.User) Person { return Person{UserID: u.ID, Name: u.Name} },
-		"side":     func(b Base, here string) sidebar { return sidebar{Base: b, Here: here} },
+		"side":     newSidebar,
 		"own": func(u *chat.User) shownMessage {
 			return shownMessage{Message: chat.Message{AuthorID: u.ID, Author: u.Name, Body: "…"}}
 		},

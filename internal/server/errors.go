@@ -98,7 +98,7 @@ func writeHTML(w http.ResponseWriter, status int, html []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(html) // the client may have gone
+	_, _ = w.Write(html) //nolint:gosec // html/template made it; the client may have gone
 }
 
 // fieldErrors sorts the chat errors that err holds by form field. ok is false where err is something else, or holds

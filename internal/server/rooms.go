@@ -23,6 +23,16 @@ func (s *Server) base(r *http.Request) (page.Base, error) {
 	return page.Base{User: user, Rooms: rooms}, err
 }
 
+// sidebar is the list of rooms alone.
+func (s *Server) sidebar(w http.ResponseWriter, r *http.Request) error {
+	base, err := s.base(r)
+	if err != nil {
+		return err
+	}
+	writeHTML(w, http.StatusOK, s.Pages.Sidebar(base))
+	return nil
+}
+
 func (s *Server) roomList(w http.ResponseWriter, r *http.Request) error {
 	base, err := s.base(r)
 	if err != nil {

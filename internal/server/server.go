@@ -102,6 +102,7 @@ func (s *Server) Handler() http.Handler {
 	route("GET /rooms/{slug}", s.signedIn(s.room))
 	route("POST /rooms/{slug}/messages", s.signedIn(s.post))
 	route("POST /rooms/{slug}/join", s.signedIn(s.join))
+	route("GET /sidebar", s.signedIn(s.sidebar))
 	route("GET /live", s.socket)
 	route("GET /ws", s.programSocket)
 	route("/", func(_ http.ResponseWriter, r *http.Request) error {

@@ -27,6 +27,7 @@ import (
 	"github.com/pgchat/pgchat/internal/pgtest"
 	"github.com/pgchat/pgchat/internal/presence"
 	"github.com/pgchat/pgchat/internal/server"
+	"github.com/pgchat/pgchat/internal/unread"
 )
 
 func TestMain(m *testing.M) { pgtest.Run(m) }
@@ -56,9 +57,14 @@ func start(t *testing.T, signupOpen bool) *site {
 	if err := errors.Join(rooms.Start(ctx), carrier.Start(ctx), online.Start(ctx)); err != nil {
 		t.Fatal(err)
 	}
+	hub := unread.New(carrier, chat.NewReads(pool), log)
+	if err := hub.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	writer.OnStored(hub.Stored)
 	writer.Start(ctx)
 	sockets := consumer.New(consumer.Config{
-		Layer: carrier, Feed: rooms, Presence: online, Writer: writer, Log: log, RenderMessages: pages.Messages,
+		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Log: log, RenderMessages: pages.Messages,
 		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), PostRate: 10, PostBurst: 30,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
@@ -71,7 +77,7 @@ func start(t *testing.T, signupOpen bool) *site {
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
 	}).Handler())}
 	t.Cleanup(func() {
-		if err := errors.Join(sockets.Drain(ctx, 0), sockets.Stop(ctx), writer.Stop(ctx), online.Stop(ctx), carrier.Stop(ctx), rooms.Stop(ctx)); err != nil {
+		if err := errors.Join(sockets.Drain(ctx, 0), sockets.Stop(ctx), writer.Stop(ctx), hub.Stop(ctx), online.Stop(ctx), carrier.Stop(ctx), rooms.Stop(ctx)); err != nil {
 			t.Error(err)
 		}
 		s.Close()

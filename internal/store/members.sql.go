@@ -26,3 +26,81 @@ func (q *Queries) AddMember(ctx context.Context, arg AddMemberParams) error {
 	_, err := q.db.Exec(ctx, addMember, arg.UserID, arg.RoomID)
 	return err
 }
+
+const markRead = `-- name: MarkRead :exec
+WITH given AS (
+    SELECT unnest($1::uuid[]) AS room_id, unnest($2::uuid[]) AS user_id,
+           unnest($3::bigint[]) AS seq, unnest($4::boolean[]) AS back
+), marked AS (
+    SELECT m.room_id, m.user_id, least(r.seq, h.last_seq) AS seq
+    FROM given r
+    JOIN chat.members m ON m.room_id = r.room_id AND m.user_id = r.user_id
+    JOIN chat.room_heads h ON h.room_id = r.room_id
+    WHERE r.back OR m.last_read_seq < least(r.seq, h.last_seq)
+    ORDER BY m.room_id, m.user_id FOR NO KEY UPDATE OF m
+)
+UPDATE chat.members m SET last_read_seq = k.seq FROM marked k
+WHERE m.room_id = k.room_id AND m.user_id = k.user_id AND m.last_read_seq <> k.seq
+`
+
+type MarkReadParams struct {
+	RoomIds []uuid.UUID
+	UserIds []uuid.UUID
+	Seqs    []int64
+	Back    []bool
+}
+
+// The rows are locked in order: a user who reads on two devices is written by two servers.
+func (q *Queries) MarkRead(ctx context.Context, arg MarkReadParams) error {
+	_, err := q.db.Exec(ctx, markRead,
+		arg.RoomIds,
+		arg.UserIds,
+		arg.Seqs,
+		arg.Back,
+	)
+	return err
+}
+
+const membershipsOf = `-- name: MembershipsOf :many
+SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq,
+       ARRAY(SELECT x.seq FROM chat.mentions x
+             WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
+FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id
+WHERE m.user_id = ANY ($1::uuid[])
+`
+
+type MembershipsOfRow struct {
+	UserID      uuid.UUID
+	RoomID      uuid.UUID
+	Slug        string
+	LastSeq     int64
+	LastReadSeq int64
+	Mentions    []int64
+}
+
+func (q *Queries) MembershipsOf(ctx context.Context, userIds []uuid.UUID) ([]MembershipsOfRow, error) {
+	rows, err := q.db.Query(ctx, membershipsOf, userIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MembershipsOfRow
+	for rows.Next() {
+		var i MembershipsOfRow
+		if err := rows.Scan(
+			&i.UserID,
+			&i.RoomID,
+			&i.Slug,
+			&i.LastSeq,
+			&i.LastReadSeq,
+			&i.Mentions,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

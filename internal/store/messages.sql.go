@@ -229,7 +229,7 @@ func (q *Queries) NewestMessages(ctx context.Context, arg NewestMessagesParams) 
 
 const postBatch = `-- name: PostBatch :many
 SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_batch($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])
+FROM chat.post_batch($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], tell => false)
 `
 
 type PostBatchParams struct {

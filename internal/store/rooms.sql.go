@@ -38,7 +38,9 @@ func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, er
 const roomByID = `-- name: RoomByID :one
 SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
@@ -51,17 +53,19 @@ type RoomByIDParams struct {
 }
 
 type RoomByIDRow struct {
-	ID        uuid.UUID
-	Slug      string
-	Name      string
-	Topic     string
-	Everyone  bool
-	Archived  bool
-	Member    bool
-	Members   int32
-	LastSeq   int64
-	LastRev   int64
-	CreatedAt time.Time
+	ID          uuid.UUID
+	Slug        string
+	Name        string
+	Topic       string
+	Everyone    bool
+	Archived    bool
+	Member      bool
+	Members     int32
+	LastSeq     int64
+	LastRev     int64
+	CreatedAt   time.Time
+	LastReadSeq int64
+	Mentions    int32
 }
 
 func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow, error) {
@@ -79,6 +83,8 @@ func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow
 		&i.LastSeq,
 		&i.LastRev,
 		&i.CreatedAt,
+		&i.LastReadSeq,
+		&i.Mentions,
 	)
 	return i, err
 }
@@ -86,7 +92,9 @@ func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow
 const roomBySlug = `-- name: RoomBySlug :one
 SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
@@ -99,17 +107,19 @@ type RoomBySlugParams struct {
 }
 
 type RoomBySlugRow struct {
-	ID        uuid.UUID
-	Slug      string
-	Name      string
-	Topic     string
-	Everyone  bool
-	Archived  bool
-	Member    bool
-	Members   int32
-	LastSeq   int64
-	LastRev   int64
-	CreatedAt time.Time
+	ID          uuid.UUID
+	Slug        string
+	Name        string
+	Topic       string
+	Everyone    bool
+	Archived    bool
+	Member      bool
+	Members     int32
+	LastSeq     int64
+	LastRev     int64
+	CreatedAt   time.Time
+	LastReadSeq int64
+	Mentions    int32
 }
 
 func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomBySlugRow, error) {
@@ -127,6 +137,8 @@ func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomByS
 		&i.LastSeq,
 		&i.LastRev,
 		&i.CreatedAt,
+		&i.LastReadSeq,
+		&i.Mentions,
 	)
 	return i, err
 }
@@ -134,7 +146,9 @@ func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomByS
 const roomsFor = `-- name: RoomsFor :many
 SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
@@ -143,17 +157,19 @@ ORDER BY lower(r.name)
 `
 
 type RoomsForRow struct {
-	ID        uuid.UUID
-	Slug      string
-	Name      string
-	Topic     string
-	Everyone  bool
-	Archived  bool
-	Member    bool
-	Members   int32
-	LastSeq   int64
-	LastRev   int64
-	CreatedAt time.Time
+	ID          uuid.UUID
+	Slug        string
+	Name        string
+	Topic       string
+	Everyone    bool
+	Archived    bool
+	Member      bool
+	Members     int32
+	LastSeq     int64
+	LastRev     int64
+	CreatedAt   time.Time
+	LastReadSeq int64
+	Mentions    int32
 }
 
 func (q *Queries) RoomsFor(ctx context.Context, userID uuid.UUID) ([]RoomsForRow, error) {
@@ -177,6 +193,8 @@ func (q *Queries) RoomsFor(ctx context.Context, userID uuid.UUID) ([]RoomsForRow
 			&i.LastSeq,
 			&i.LastRev,
 			&i.CreatedAt,
+			&i.LastReadSeq,
+			&i.Mentions,
 		); err != nil {
 			return nil, err
 		}

@@ -110,6 +110,16 @@ const live = (() => {
     else toast(`A message was not sent. ${why}`, `/rooms/${encodeURIComponent(w.slug)}`, `To #${w.slug}`);
   }
 
+  // --- what was read --------------------------------------------------------------------------------------------------
+  const reads = new Map(); // room → { seq, back }, not told yet
+  let reading = 0;
+  function tellReads() {
+    reading = 0;
+    if (!socket) return;
+    for (const [room, r] of reads) socket.send(JSON.stringify({ type: "read", room, ...r }));
+    reads.clear();
+  }
+
   // --- the connection -----------------------------------------------------------------------------------------------
   function open() {
     caughtUp = !view;
@@ -129,6 +139,7 @@ const live = (() => {
     opened = connectedOnce = true;
     socket = e.detail.connection.socket;
     open();
+    tellReads();
     for (const id of waiting.keys()) transmit(id);
   });
   const frames = new WeakMap(); // htmx's message → what is in it
@@ -145,6 +156,11 @@ const live = (() => {
         else if (view) view.problem(frame.message);
         else toast(frame.message);
         return;
+    }
+    if (frame.type === "unread") {
+      sidebar.update(frame.rooms ?? {}, frame.list);
+      view?.mark();
+      return;
     }
     if (frame.room !== view?.room) { e.preventDefault(); return; } // of a room that was open before
     switch (frame.type) {
@@ -203,6 +219,11 @@ const live = (() => {
       waiting.set(id, { room, slug, body, time });
       keep();
       return { id, time, now: () => transmit(id) };
+    },
+    // read tells that the reader has read the room; back: also where they had read further.
+    read(room, seq, back = false) {
+      reads.set(room, { seq, back });
+      reading ||= setTimeout(tellReads, 500);
     },
     again(id) {
       delete waiting.get(id)?.failed;

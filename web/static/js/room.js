@@ -18,7 +18,7 @@ function Room(root) {
   const view = {
     root, room, slug, title, ended: "", online: Number(online.textContent),
     cursor: () => `${has.seq}.${has.rev}`,
-    problem, end, failed, before, after, shown, hidden,
+    problem, end, failed, before, after, shown, hidden, mark,
     showState(kind, text) {
       const line = find("#state-text");
       find("#state").className = `state ${kind}`;
@@ -27,6 +27,7 @@ function Room(root) {
   };
 
   // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
+  let firstNew = null, newLine = null; // the first message that was not read when the room was shown, and the line above it
   function arrange() {
     for (const day of messages.querySelectorAll(".day")) day.remove();
     let before = null, beforeTime = null;
@@ -42,9 +43,9 @@ function Room(root) {
         line.className = "day";
         line.setAttribute("role", "separator");
         line.appendChild(document.createElement("span")).textContent = Room.dayOf(time);
-        article.before(line);
+        (article === firstNew ? newLine : article).before(line);
       }
-      article.classList.toggle("continues", !newDay && before.dataset.author === article.dataset.author && time - beforeTime < Room.groupWithin);
+      article.classList.toggle("continues", !newDay && article !== firstNew && before.dataset.author === article.dataset.author && time - beforeTime < Room.groupWithin);
       before = article;
       beforeTime = time;
     }
@@ -66,8 +67,112 @@ function Room(root) {
     jump.hidden = unseen === 0;
     jump.querySelector("span").textContent = unseen === 1 ? "1 new message" : `${unseen} new messages`;
   }
-  log.addEventListener("scroll", () => { if (atBottom()) { unseen = 0; showJump(); } }, { passive: true });
+  log.addEventListener("scroll", () => {
+    if (atBottom()) { unseen = 0; showJump(); mark(); }
+    showBar();
+  }, { passive: true });
   jump.addEventListener("click", () => { toBottom(); body?.focus(); });
+
+  // --- what is new ----------------------------------------------------------------------------------------------------
+  // Reading is being at the newest message with the window in front. What was unread before stays under its line until the
+  // room is left.
+  const bar = find("#unread-bar");
+  let keepUnread = false; // the reader wants it to stay unread
+  let count = 0;          // messages below the line when it was drawn
+  function drawLine(read) {
+    eraseLine();
+    const articles = [...messages.querySelectorAll(".message")];
+    firstNew = articles.find((a) => Number(a.dataset.seq) > read && a.dataset.author !== live.user) ?? null;
+    count = Math.max(0, has.seq - read);
+    if (!firstNew) return;
+    newLine = document.createElement("div");
+    newLine.className = "new";
+    newLine.setAttribute("role", "separator");
+    newLine.appendChild(document.createElement("span")).textContent = "New";
+    firstNew.before(newLine);
+  }
+  function eraseLine() {
+    newLine?.remove();
+    newLine = firstNew = null;
+    count = 0;
+    showBar();
+  }
+  function showBar() {
+    const above = newLine && newLine.getBoundingClientRect().bottom < log.getBoundingClientRect().top;
+    if (bar.hidden === !above) return;
+    bar.hidden = !above;
+    bar.querySelector("span").textContent = count === 1 ? "1 new message" : `${count} new messages`;
+  }
+  bar.addEventListener("click", async () => {
+    // The line stands above the oldest message that is here while the first new one is older still.
+    for (let i = 0; i < 40 && firstNew === messages.querySelector(".message") && older.querySelector("a.older"); i++) {
+      const read = Number(firstNew.dataset.seq) - 1 - (count - (has.seq - Number(firstNew.dataset.seq) + 1));
+      await loadOlder(older.querySelector("a.older"));
+      const all = count;
+      drawLine(read);
+      count = all;
+      arrange();
+    }
+    newLine?.scrollIntoView({ block: "start" });
+    log.scrollTop -= 16;
+    (body ?? log).focus({ preventScroll: true });
+  });
+  function mark() {
+    if (keepUnread || !(sidebar.read(room) < has.seq) || !root.isConnected) return;
+    if (document.visibilityState !== "visible" || !document.hasFocus() || !atBottom()) return;
+    sidebar.mark(room, has.seq);
+    live.read(room, has.seq);
+  }
+  function unreadFrom(article) {
+    keepUnread = true;
+    const seq = Number(article.dataset.seq) - 1;
+    sidebar.mark(room, seq);
+    live.read(room, seq, true);
+    drawLine(seq);
+    arrange();
+  }
+  function allRead() {
+    keepUnread = false;
+    eraseLine();
+    arrange();
+    toBottom();
+    mark();
+  }
+
+  // --- a message's tools ----------------------------------------------------------------------------------------------
+  const tools = find("#tools");
+  function showTools(article) {
+    if (!article?.dataset.seq) { hideTools(); return; }
+    if (tools.parentNode !== article) article.append(tools);
+    tools.hidden = false;
+  }
+  function hideTools() {
+    tools.hidden = true;
+    if (tools.parentNode !== root) root.append(tools);
+  }
+  messages.addEventListener("pointerover", (e) => { if (e.pointerType === "mouse") showTools(e.target.closest(".message")); });
+  log.addEventListener("pointerleave", () => { if (!messages.contains(document.activeElement)) hideTools(); });
+  messages.addEventListener("focusin", (e) => showTools(e.target.closest(".message")));
+  messages.addEventListener("contextmenu", (e) => { // a long press
+    if (e.pointerType === "mouse" || e.target.closest("a")) return;
+    e.preventDefault();
+    showTools(e.target.closest(".message"));
+  });
+  tools.addEventListener("click", (e) => {
+    const article = tools.closest(".message");
+    if (e.target.closest(".unread-from")) unreadFrom(article);
+    hideTools();
+  });
+  // The arrows go from message to message.
+  log.addEventListener("keydown", (e) => {
+    if (e.key !== "ArrowUp" && e.key !== "ArrowDown" || e.target.closest("input, a")) return;
+    const all = [...messages.querySelectorAll(".message")], at = all.indexOf(document.activeElement.closest(".message"));
+    const next = at < 0 ? all.at(-1) : all[at + (e.key === "ArrowUp" ? -1 : 1)];
+    if (!next) return;
+    e.preventDefault();
+    next.tabIndex = -1;
+    next.focus();
+  });
 
   // --- older messages ---------------------------------------------------------------------------------------------------
   const older = find("#older");
@@ -212,6 +317,7 @@ function Room(root) {
       case "messages":
         return frame.last > has.seq; // else they are here already
       case "change": // of a message that is not on the page: nothing to do
+        if (document.querySelector(frame.target)?.contains(tools)) hideTools();
         return document.querySelector(frame.target) !== null;
       case "changed":
         has.rev = Math.max(has.rev, frame.rev);
@@ -226,6 +332,7 @@ function Room(root) {
   function after(frame) {
     if (frame.type === "change") { arrange(); if (then.there) toBottom(); }
     if (frame.type !== "messages") return;
+    const read = sidebar.read(room);
     has.seq = frame.last;
     let mine = 0, fresh = 0;
     for (let a = messages.lastElementChild; a && !(Number(a.dataset.seq) < frame.first); a = a.previousElementSibling) {
@@ -235,8 +342,10 @@ function Room(root) {
       if (own) { own.remove(); mine++; }
       live.settle(id);
     }
+    if (mine) keepUnread = false; // who answers has read
+    if (!newLine && read < frame.first && !(document.visibilityState === "visible" && document.hasFocus() && then.there)) drawLine(read);
     arrange();
-    if (then.there || mine) toBottom();
+    if (then.there || mine) { toBottom(); mark(); }
     else {
       log.scrollTop -= log.scrollHeight - then.height;
       unseen += fresh;
@@ -256,8 +365,13 @@ function Room(root) {
 
   // --- coming and going -------------------------------------------------------------------------------------------------
   let place = 0; // where the log was scrolled to when the room was left
-  function hidden() { place = log.scrollTop; }
+  function hidden() {
+    place = log.scrollTop;
+    keepUnread = false;
+    hideTools();
+  }
   function shown() {
+    drawLine(sidebar.read(room));
     for (const [id, w] of live.waitingIn(room)) { // not on the page yet: another showing of the room sent it
       if (find(`#m-${id}`)) { live.settle(id); continue; }
       if (find(`#p-${id}`)) continue;
@@ -266,11 +380,14 @@ function Room(root) {
     for (const [id, w] of live.waitingIn(room)) if (w.failed) failed(id, w.failed);
     arrange();
     log.scrollTop = place;
+    showBar();
+    mark();
     // Where there is a keyboard one may type at once; on a touch screen that would bring up another keyboard.
     if (body && !location.hash && matchMedia("(min-width: 640px) and (hover: hover) and (pointer: fine)").matches) {
       body.focus({ preventScroll: true });
     }
   }
+  root.addEventListener("keydown", (e) => { if (e.key === "Escape" && (newLine || keepUnread) && !e.defaultPrevented) allRead(); });
   for (const link of older.querySelectorAll("a.older")) watcher.observe(link);
   return view;
 }

@@ -29,14 +29,13 @@
     return html;
   }
 
-  const link = (to) => [...document.querySelectorAll(".sidebar .rooms a")].find((a) => a.pathname === to);
   let going = 0; // counts: an answer that comes after another room was asked for is not shown
   async function go(to, push) {
     const turn = ++going;
     let next = kept.get(to);
     if (next && (Date.now() - next.left > keepFor || next.view.ended)) { kept.delete(to); next = undefined; }
     if (!next) {
-      link(to)?.setAttribute("aria-busy", "true");
+      sidebar.link(to)?.setAttribute("aria-busy", "true");
       try {
         const html = await fetchRoom(to);
         if (turn !== going) return;
@@ -49,7 +48,7 @@
         else live.toast(`The room could not be opened: ${error.message === "Failed to fetch" ? "the server cannot be reached" : error.message}.`, to, "Try again");
         return;
       } finally {
-        link(to)?.removeAttribute("aria-busy");
+        sidebar.link(to)?.removeAttribute("aria-busy");
       }
     }
     if (push && location.hash) { // out of a drawer, which is no place to come back to
@@ -72,10 +71,7 @@
     before.replaceWith(next.view?.root ?? next.root);
     view = next.view ?? Room(next.root);
     path = to;
-    document.title = view.title;
-    for (const a of document.querySelectorAll(".sidebar .rooms a")) {
-      if (a.pathname === to) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
-    }
+    sidebar.here(path, view.title);
     live.show(view);
     view.shown();
   }
@@ -103,6 +99,10 @@
   }
   for (const type of ["pointerover", "pointerdown", "focusin"]) addEventListener(type, fetchSoon, { passive: true });
 
+  addEventListener("focus", () => view.mark());
+  document.addEventListener("visibilitychange", () => view.mark());
+
+  sidebar.here(path, view.title);
   live.show(view);
   view.shown();
 })();

@@ -1,0 +1,102 @@
+package main_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+// badge waits until a room's line in the sidebar says so; "": nothing, and the room is not among the unread ones.
+func (b *browser) badge(room, want string) {
+	b.t.Helper()
+	b.until(`(() => { const li = [...document.querySelectorAll("#rooms li")].find((li) => li.dataset.name === %q), badge = li.querySelector(".badge");
+		const text = badge.hidden ? "" : badge.textContent;
+		return text === %q && (li.parentNode.id === "unread-rooms") === (text !== "" && !li.querySelector("[aria-current]")); })()`, room, want)
+}
+
+func TestWhatIsUnreadIsCountedOnEveryPageAndInstance(t *testing.T) {
+	url := pgtest.URL(t)
+	one, two, db := serve(t, build(t), url, "127.0.0.1:0"), serve(t, build(t), url, "127.0.0.1:0"), pool(t, url)
+	ada, eve := openBrowser(t), openBrowser(t)
+	ada.signUp(one.address, "ada")
+	addRooms(t, db, "design", "ops")
+	eve.signUp(two.address, "eve")
+	exec(t, db, `insert into chat.members (room_id, user_id) select r.id, u.id from chat.rooms r, chat.users u on conflict do nothing`)
+	ada.until(`document.querySelectorAll("#rooms li").length === 3`) // they appear by themselves
+	eve.until(`document.querySelectorAll("#rooms li").length === 3 && (window.same = true)`)
+
+	ada.until(`window.same = true`)
+	ada.to("design")
+	ada.say("one")
+	ada.say("two, @eve")
+	ada.sees("two, @eve")
+	ada.badge("design", "")
+	eve.badge("design", "1")
+	eve.until(`document.querySelector("#unread-rooms .mention") && document.title === "(1) #general · pgchat" && document.querySelector("link[rel=icon]").href.includes("mention")`)
+	eve.screenshot("unread")
+	exec(t, db, `select chat.post('ops', 'ada', 'hello')`)
+	eve.badge("ops", "1")
+	ada.badge("ops", "1") // one's own, from elsewhere
+	ada.until(`document.title === "• #design · pgchat"`)
+	exec(t, db, `update chat.members set last_read_seq = 1 where room_id = (select id from chat.rooms where slug = 'ops')`)
+	ada.badge("ops", "")
+	eve.badge("ops", "")
+
+	// To open it is to read it; where it was unread from, a line stands until it is left.
+	eve.to("design")
+	eve.badge("design", "")
+	eve.until(`document.querySelector(".new + .message .body")?.textContent === "one" && document.title === "#design · pgchat"`)
+	eve.until(`document.querySelectorAll("#rooms li").length === 3`)
+	eve.screenshot("new-line")
+	until(t, db, `select last_read_seq = 2 from chat.members m join chat.rooms r on r.id = m.room_id join chat.users u on u.id = m.user_id where r.slug = 'design' and u.name = 'eve'`)
+
+	// Not looking is not reading.
+	eve.front(false)
+	ada.say("three")
+	eve.badge("design", "1")
+	eve.until(`document.querySelector(".new + .message .body")?.textContent === "one"`)
+	eve.front(true)
+	eve.badge("design", "")
+
+	// Unread from here, on both pages of eve's; then Escape.
+	eve.until(`(() => { const m = [...document.querySelectorAll("#messages .message")].at(-2); m.tabIndex = -1; m.focus(); return !document.querySelector("#tools").hidden; })()`)
+	eve.screenshot("tools")
+	eve.do(chromedp.Click(chromedp.CSS("#tools .unread-from")))
+	eve.badge("design", "2")
+	eve.until(`document.querySelector(".new + .message .body")?.textContent === "two, @eve"`)
+	until(t, db, `select last_read_seq = 1 from chat.members m join chat.rooms r on r.id = m.room_id join chat.users u on u.id = m.user_id where r.slug = 'design' and u.name = 'eve'`)
+	eve.badge("design", "1") // the mention counts again
+	eve.do(chromedp.Click(chromedp.CSS("#body")), chromedp.KeyEvent(kb.Escape))
+	eve.badge("design", "")
+	eve.until(`!document.querySelector(".new")`)
+
+	// The arrows go from message to message.
+	eve.until(`(() => { document.querySelector("#log").focus(); return document.activeElement.id === "log"; })()`)
+	eve.do(chromedp.KeyEvent(kb.ArrowUp), chromedp.KeyEvent(kb.ArrowUp))
+	eve.until(`document.activeElement.querySelector(".body").textContent === "two, @eve"`)
+}
+
+func TestManyUnreadMessagesAreFound(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.users (name) values ('eve')`)
+	exec(t, db, `insert into chat.messages (room_id, author_id, body) select r.id, u.id, 'message ' || g
+		from chat.rooms r, chat.users u, generate_series(1, 180) g where r.slug = 'general' and u.name = 'eve' order by g`)
+	exec(t, db, `update chat.members set last_read_seq = 20 where user_id = (select id from chat.users where name = 'ada')`)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#unread-bar:not([hidden]) span")?.textContent === "160 new messages"`)
+	b.screenshot("unread-bar")
+	b.do(chromedp.Click(chromedp.CSS("#unread-bar")))
+	b.until(`document.querySelector(".new + .message .body")?.textContent === "message 21" && document.querySelector("#unread-bar").hidden`)
+	b.until(`(() => { const at = document.querySelector(".new").getBoundingClientRect().top - document.querySelector("#log").getBoundingClientRect().top; return at >= 0 && at < 200; })()`)
+	var want string
+	for i := range 160 {
+		want += fmt.Sprintf(`"message %d",`, i+21)
+	}
+	b.until(`JSON.stringify(%s.slice(-160)) === JSON.stringify([%s])`, shown, want)
+}
