@@ -3,8 +3,33 @@ INSERT INTO chat.members (room_id, user_id)
 SELECT r.id, sqlc.arg(user_id) FROM chat.rooms r WHERE r.id = sqlc.arg(room_id) AND r.archived_at IS NULL
 ON CONFLICT DO NOTHING;
 
+-- name: AddMembers :many
+-- Returns the names of which there is no user.
+WITH given AS (
+    SELECT unnest(sqlc.arg(names)::text[]) AS name
+), added AS (
+    INSERT INTO chat.members (room_id, user_id)
+    SELECT sqlc.arg(room_id)::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name)
+    WHERE NOT EXISTS (SELECT FROM given o WHERE NOT EXISTS (SELECT FROM chat.users v WHERE lower(v.name) = lower(o.name)))
+    ON CONFLICT DO NOTHING
+)
+SELECT g.name::text FROM given g WHERE NOT EXISTS (SELECT FROM chat.users u WHERE lower(u.name) = lower(g.name));
+
+-- name: RemoveMember :execrows
+DELETE FROM chat.members WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
+
+-- name: SetMemberRole :execrows
+UPDATE chat.members SET role = sqlc.arg(role) WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
+
+-- name: SetPreferences :exec
+UPDATE chat.members SET starred = sqlc.arg(starred), notify = sqlc.arg(notify) WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
+
+-- name: MembersOf :many
+SELECT u.id, u.name, m.role FROM chat.members m JOIN chat.users u ON u.id = m.user_id WHERE m.room_id = sqlc.arg(room_id) ORDER BY lower(u.name);
+
 -- name: MembershipsOf :many
-SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq,
+-- stamp changes with what the room looks like to the user, as in rooms.sql.
+SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp,
        ARRAY(SELECT x.seq FROM chat.mentions x
              WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
 FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id

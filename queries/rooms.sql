@@ -1,40 +1,90 @@
 -- name: RoomsFor :many
-SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
-       (m.user_id IS NOT NULL)::boolean AS member,
+-- The rooms that the user may see and, of those that are archived, is a member of. A direct conversation is called by its other people.
+SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
+       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
+       coalesce(m.notify, 'nothing')::text AS notify,
        (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
-       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
-WHERE r.archived_at IS NULL OR m.user_id IS NOT NULL
-ORDER BY lower(r.name);
+LEFT JOIN LATERAL (
+    SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
+    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
+) d ON r.kind = 'direct'
+WHERE m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL;
 
 -- name: RoomBySlug :one
-SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
-       (m.user_id IS NOT NULL)::boolean AS member,
+SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
+       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
+       coalesce(m.notify, 'nothing')::text AS notify,
        (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
-       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
-WHERE r.slug = sqlc.arg(slug);
+LEFT JOIN LATERAL (
+    SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
+    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
+) d ON r.kind = 'direct'
+WHERE r.slug = sqlc.arg(slug) AND (r.kind = 'public' OR m.user_id IS NOT NULL);
 
 -- name: RoomByID :one
-SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
-       (m.user_id IS NOT NULL)::boolean AS member,
+SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
+       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
+       coalesce(m.notify, 'nothing')::text AS notify,
        (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
-       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
-WHERE r.id = sqlc.arg(id);
+LEFT JOIN LATERAL (
+    SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
+    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
+) d ON r.kind = 'direct'
+WHERE r.id = sqlc.arg(id) AND (r.kind = 'public' OR m.user_id IS NOT NULL);
 
 -- name: SlugsLike :many
 -- The slugs that are this one or this one with a number.
 SELECT slug FROM chat.rooms WHERE slug = sqlc.arg(slug)::text OR starts_with(slug, sqlc.arg(slug)::text || '-');
 
 -- name: AddRoom :one
-INSERT INTO chat.rooms (slug, name, topic, created_by) VALUES ($1, $2, $3, $4) RETURNING id;
+INSERT INTO chat.rooms (slug, name, topic, kind, created_by) VALUES ($1, $2, $3, $4, $5) RETURNING id;
+
+-- name: AddDirect :one
+-- The direct conversation of these people, the user among them; a new one, or the one that they have. Nothing where one of them does not exist.
+WITH people AS (
+    SELECT u.id, u.name FROM chat.users u WHERE u.id = ANY (sqlc.arg(people)::uuid[])
+), made AS (
+    INSERT INTO chat.rooms (slug, name, kind, direct_key, created_by)
+    SELECT 'direct-' || left(replace(gen_random_uuid()::text, '-', ''), 12), left(string_agg(p.name, ', ' ORDER BY lower(p.name)), 80), 'direct',
+           string_agg(p.id::text, ',' ORDER BY p.id), sqlc.arg(user_id)
+    FROM people p HAVING count(*) = cardinality(sqlc.arg(people)::uuid[])
+    ON CONFLICT (direct_key) DO UPDATE SET kind = 'direct'
+    RETURNING slug
+)
+SELECT slug FROM made;
+
+-- name: UpdateRoom :exec
+UPDATE chat.rooms SET name = sqlc.arg(name), topic = sqlc.arg(topic) WHERE id = sqlc.arg(id);
+
+-- name: ArchiveRoom :exec
+UPDATE chat.rooms SET archived_at = CASE WHEN sqlc.arg(archived)::boolean THEN coalesce(archived_at, now()) END WHERE id = sqlc.arg(id);
+
+-- name: HiddenRooms :many
+-- Of users and rooms at the same index, the indexes, from 1, where the user may not see the room. A room that is gone is not hidden.
+WITH given AS (
+    SELECT unnest(sqlc.arg(user_ids)::uuid[]) AS user_id, unnest(sqlc.arg(room_ids)::uuid[]) AS room_id, generate_series(1, cardinality(sqlc.arg(user_ids)::uuid[])) AS n
+)
+SELECT g.n::int FROM given g JOIN chat.rooms r ON r.id = g.room_id
+LEFT JOIN chat.members m ON m.room_id = g.room_id AND m.user_id = g.user_id
+WHERE r.kind <> 'public' AND m.user_id IS NULL;

@@ -18,3 +18,8 @@ UPDATE chat.users SET password_hash = sqlc.arg(password_hash)::text WHERE lower(
 
 -- name: PromoteUser :execrows
 UPDATE chat.users SET role = 'admin' WHERE lower(name) = lower(sqlc.arg(name));
+
+-- name: Users :many
+-- Users whose names hold the text, those that begin with it first.
+SELECT id, name FROM chat.users WHERE position(lower(sqlc.arg(part)::text) IN lower(name)) > 0
+ORDER BY NOT starts_with(lower(name), lower(sqlc.arg(part)::text)), lower(name) LIMIT sqlc.arg(max_rows);

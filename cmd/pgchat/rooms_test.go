@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgchat/pgchat/internal/pgtest"
@@ -27,7 +28,7 @@ func (b *browser) to(room string) {
 
 func (b *browser) shows(room string) {
 	b.t.Helper()
-	b.until(`window.same && location.pathname === "/rooms/%[1]s" && document.querySelector("#view").dataset.slug === "%[1]s" && document.title.includes("#%[1]s ") &&
+	b.until(`window.same && location.pathname === "/rooms/%[1]s" && document.querySelector("#view").dataset.slug === "%[1]s" && document.title.includes("%[1]s · ") &&
 		[...document.querySelectorAll(".sidebar [aria-current]")].map((a) => a.pathname).join() === "/rooms/%[1]s"`, room)
 }
 
@@ -86,7 +87,7 @@ func TestRoomsAreSwitchedWithoutLoadingThePage(t *testing.T) {
 	b.until(`!document.querySelector("#pending .message")`)
 
 	// What is refused in a room that is not shown is told, and waits there.
-	exec(t, db, `update chat.rooms set archived_at = now() where slug = 'ops'`)
+	quietly(t, db, `update chat.rooms set archived_at = now() where slug = 'ops'`)
 	b.until(`(() => { const body = document.querySelector("#body"); body.value = "too late"; document.querySelector("#composer").requestSubmit();
 		document.querySelector('.sidebar a[href="/rooms/design"]').click(); return true; })()`)
 	b.shows("design")
@@ -120,4 +121,72 @@ func until(t *testing.T, db *pgxpool.Pool, sql string) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
+}
+
+func TestRoomsAsTheirPeopleHaveThem(t *testing.T) {
+	url := pgtest.URL(t)
+	one, two, db := serve(t, build(t), url, "127.0.0.1:0"), serve(t, build(t), url, "127.0.0.1:0"), pool(t, url)
+	ada, eve := openBrowser(t), openBrowser(t)
+	ada.signUp(one.address, "ada")
+	eve.signUp(two.address, "eve")
+	eve.until(`window.same = true`)
+
+	// A private room, by the form; who is added has it at once, without loading anything.
+	ada.do(chromedp.Navigate(one.address+"/rooms/new"), chromedp.SendKeys(chromedp.CSS("#name"), "plans"), chromedp.Click(chromedp.CSS("[name=private]")))
+	ada.screenshot("new-private-room")
+	ada.do(chromedp.Submit(chromedp.CSS("#name")))
+	ada.until(`document.querySelector("#state.live") && document.title === "plans · pgchat" && document.querySelector(".beginning").textContent.includes("plans begins")`)
+	ada.do(chromedp.Click(chromedp.CSS(".settings-button")))
+	ada.until(`document.querySelector("#names")`)
+	ada.do(chromedp.SendKeys(chromedp.CSS("#names"), "nobody"), chromedp.Submit(chromedp.CSS("#names")))
+	ada.until(`document.querySelector("#names-error")?.textContent.includes("no user called nobody") && document.querySelector("#names").value === "nobody"`)
+	ada.until(`!(document.querySelector("#names").value = "")`)
+	ada.do(chromedp.SendKeys(chromedp.CSS("#names"), "eve"), chromedp.Submit(chromedp.CSS("#names")))
+	ada.until(`document.querySelectorAll(".members li").length === 2`)
+	ada.screenshot("room-settings")
+	eve.until(`document.querySelector('#other-rooms a[href="/rooms/plans"]')`)
+	eve.to("plans")
+
+	// What it is called, its topic, and that it is archived changes in the open page; by SQL as well.
+	exec(t, db, `update chat.rooms set topic = 'For next year', name = 'the plans' where slug = 'plans'`)
+	eve.until(`document.querySelector(".bar .topic").textContent === "For next year" && document.querySelector(".bar h1").textContent.trim() === "the plans" && document.title === "the plans · pgchat"`)
+	eve.do(chromedp.SendKeys(chromedp.CSS("#body"), "half a thought"))
+	exec(t, db, `update chat.rooms set archived_at = now() where slug = 'plans'`)
+	eve.until(`document.querySelector(".closed")?.textContent.includes("archived") && !document.querySelector("#composer")`)
+	exec(t, db, `update chat.rooms set archived_at = null where slug = 'plans'`)
+	eve.until(`document.querySelector("#body")?.value === "half a thought" && document.querySelector("#state.live")`)
+	exec(t, db, `delete from chat.members where user_id = (select id from chat.users where name = 'eve') and room_id = (select id from chat.rooms where slug = 'plans')`)
+	eve.until(`document.querySelector("#state-text").textContent === "You are no longer in this room" && !document.querySelector('#rooms a[href="/rooms/plans"]') && window.same`)
+
+	// A direct conversation, from the list of people; the other has it among theirs, and it counts as for them.
+	ada.do(chromedp.Navigate(one.address + "/rooms/general"))
+	ada.until(`document.querySelector("#state.live")`)
+	eve.do(chromedp.Click(chromedp.CSS(`.sidebar a[href="/rooms/general"]`)))
+	ada.until(`[...document.querySelectorAll("#people button")].some((b) => b.textContent.includes("eve"))`)
+	ada.until(`([...document.querySelectorAll("#people button")].find((b) => b.textContent.includes("eve")).click(), true)`)
+	ada.until(`document.title === "eve · pgchat" && document.querySelector("#state.live")`)
+	ada.say("between us")
+	ada.sees("between us")
+	ada.screenshot("direct")
+	eve.badge("ada", "1")
+	eve.until(`document.title === "(1) #general · pgchat" && document.querySelector("#unread-rooms .badge.mention")`)
+
+	// The switcher: by a part of the name, with the keyboard alone.
+	eve.do(chromedp.KeyEvent("k", chromedp.KeyModifiers(2)))
+	eve.until(`document.querySelector("#switcher[open] li[aria-selected=true]")`)
+	eve.screenshot("switcher")
+	eve.do(chromedp.SendKeys(chromedp.CSS("#switcher input"), "zzz"))
+	eve.until(`!document.querySelector("#switcher .none").hidden`)
+	eve.do(chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(kb.Backspace), chromedp.SendKeys(chromedp.CSS("#switcher input"), "AD\r"))
+	eve.until(`document.title === "ada · pgchat" && !document.querySelector("#switcher").open && window.same`)
+	eve.sees("between us")
+
+	// Starred and muted.
+	ada.do(chromedp.Click(chromedp.CSS(".star button")))
+	ada.until(`document.querySelector("#starred-rooms li[data-name=eve]") && document.querySelector(".star [aria-pressed=true]")`)
+	exec(t, db, `update chat.members set notify = 'nothing' where user_id = (select id from chat.users where name = 'ada')`)
+	ada.until(`document.querySelector("#rooms [data-name=general][data-notify=nothing]")`)
+	exec(t, db, `select chat.post('general', 'eve', 'for all')`)
+	exec(t, db, `select chat.post('general', 'eve', 'for @ada')`)
+	ada.badge("general", "1")
 }

@@ -27,6 +27,7 @@ type Mark struct {
 type Membership struct {
 	UserID, RoomID uuid.UUID
 	Slug           string  // the room's
+	Stamp          int32   // as Room.Stamp
 	Last           int64   // seq of the room's newest message
 	Read           int64   // seq up to which the member has read
 	Mentions       []int64 // the first 100 messages beyond that address them, by seq
@@ -40,7 +41,7 @@ func (r *Reads) Of(ctx context.Context, userIDs []uuid.UUID) ([]Membership, erro
 	}
 	found := make([]Membership, 0, len(rows))
 	for _, row := range rows {
-		found = append(found, Membership{UserID: row.UserID, RoomID: row.RoomID, Slug: row.Slug, Last: row.LastSeq, Read: row.LastReadSeq, Mentions: row.Mentions})
+		found = append(found, Membership{UserID: row.UserID, RoomID: row.RoomID, Slug: row.Slug, Stamp: row.Stamp, Last: row.LastSeq, Read: row.LastReadSeq, Mentions: row.Mentions})
 	}
 	return found, nil
 }

@@ -33,6 +33,7 @@ func (r *Rooms) List(ctx context.Context, userID uuid.UUID) ([]Room, error) {
 	for _, row := range rows {
 		rooms = append(rooms, room(store.RoomBySlugRow(row)))
 	}
+	slices.SortStableFunc(rooms, func(a, b Room) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	return rooms, nil
 }
 
@@ -63,15 +64,14 @@ func (r *Rooms) ByID(ctx context.Context, userID, id uuid.UUID) (Room, error) {
 	return room(store.RoomBySlugRow(row)), nil
 }
 
-// Create makes a room, its slug from its name, and its maker a member. The error may be an [Error] of code Invalid or
-// Taken, about the field "name" or "topic".
-func (r *Rooms) Create(ctx context.Context, creator User, name, topic string) (Room, error) {
-	name, err := checkLine("name", "room name", name, MaxRoomName)
-	if err == nil && name == "" {
-		err = wrong("name", "A room needs a name.")
+// Create makes a room of kind Public or Private, its slug from its name, and its maker its owner. The error may be an [Error]
+// of code Invalid or Taken, about the field "name", "topic" or "kind".
+func (r *Rooms) Create(ctx context.Context, creator User, name, topic, kind string) (Room, error) {
+	name, topic, err := checkRoom(name, topic)
+	if kind != Public && kind != Private {
+		err = errors.Join(err, wrong("kind", "A room is public or private."))
 	}
-	topic, topicErr := checkLine("topic", "topic", topic, MaxTopic)
-	if err := errors.Join(err, topicErr); err != nil {
+	if err != nil {
 		return Room{}, err
 	}
 	for {
@@ -79,10 +79,10 @@ func (r *Rooms) Create(ctx context.Context, creator User, name, topic string) (R
 		if err != nil {
 			return Room{}, err
 		}
-		_, err = r.queries.AddRoom(ctx, store.AddRoomParams{Slug: slug, Name: name, Topic: topic, CreatedBy: &creator.ID})
+		_, err = r.queries.AddRoom(ctx, store.AddRoomParams{Slug: slug, Name: name, Topic: topic, Kind: kind, CreatedBy: &creator.ID})
 		switch constraint(err) {
 		case "rooms_name_key":
-			return Room{}, &Error{Code: Taken, Field: "name", Message: fmt.Sprintf("There is a room called %s. Choose another name, or go there.", name)}
+			return Room{}, nameTaken(name)
 		case "rooms_slug_key": // somebody was quicker; the next one is looked for
 			continue
 		}
@@ -91,6 +91,19 @@ func (r *Rooms) Create(ctx context.Context, creator User, name, topic string) (R
 		}
 		return r.BySlug(ctx, creator.ID, slug)
 	}
+}
+
+func checkRoom(name, topic string) (string, string, error) {
+	name, err := checkLine("name", "room name", name, MaxRoomName)
+	if err == nil && name == "" {
+		err = wrong("name", "A room needs a name.")
+	}
+	topic, topicErr := checkLine("topic", "topic", topic, MaxTopic)
+	return name, topic, errors.Join(err, topicErr)
+}
+
+func nameTaken(name string) error {
+	return &Error{Code: Taken, Field: "name", Message: fmt.Sprintf("There is a room called %s. Choose another name, or go there.", name)}
 }
 
 func (r *Rooms) freeSlug(ctx context.Context, name string) (string, error) {
@@ -117,7 +130,7 @@ func (r *Rooms) Join(ctx context.Context, roomID, userID uuid.UUID) error {
 func room(r store.RoomBySlugRow) Room {
 	return Room{
 		ID: r.ID, Slug: r.Slug, Name: r.Name, Topic: r.Topic, Everyone: r.Everyone, Archived: r.Archived, Member: r.Member,
-		Members: int(r.Members), LastSeq: r.LastSeq, LastRev: r.LastRev, CreatedAt: r.CreatedAt,
+		Kind: r.Kind, Owner: r.Owner, Starred: r.Starred, Notify: r.Notify, Other: r.Other, Stamp: r.Stamp, Members: int(r.Members), LastSeq: r.LastSeq, LastRev: r.LastRev, CreatedAt: r.CreatedAt,
 		Read: r.LastReadSeq, Mentions: int(r.Mentions),
 	}
 }

@@ -34,6 +34,9 @@ const (
 	bufferLength = 256
 )
 
+// errHidden ends a joined room that the user may not see any more.
+var errHidden = errors.New("the user may not see the room")
+
 // dialect is what differs between the kinds of connection. Its methods are called by the connection's goroutines.
 type dialect interface {
 	name() string
@@ -49,7 +52,7 @@ type dialect interface {
 	live(j *joined, at chat.Cursor) []byte
 	// online tells who is there; told is what the client knew before, nil at first.
 	online(j *joined, told, now *online) []byte
-	// unread tells what has moved in the user's rooms; it may be nil.
+	// unread tells what has moved in the user's rooms.
 	unread(c unread.Changes) []byte
 	// typing tells who is typing; it may be nil.
 	typing(j *joined, names []string) []byte
@@ -235,12 +238,16 @@ func (c *conn) leave(j *joined) {
 
 // leaveAll closes all rooms.
 func (c *conn) leaveAll() {
-	c.mu.Lock()
-	rooms := slices.Clone(c.rooms)
-	c.mu.Unlock()
-	for _, j := range rooms {
+	for _, j := range c.all() {
 		c.leave(j)
 	}
+}
+
+// all returns the joined rooms.
+func (c *conn) all() []*joined {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.rooms)
 }
 
 // in returns the joined room at this address; nil: none.

@@ -39,7 +39,7 @@ type pageOut struct {
 	Rev     int64     `json:"rev,omitempty"`
 	Online  *int      `json:"online,omitempty"`
 	Rooms   any       `json:"rooms,omitempty"`
-	List    bool      `json:"list,omitempty"`
+	All     bool      `json:"all,omitempty"`
 	Code    chat.Code `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Target  string    `json:"target,omitempty"`
@@ -123,13 +123,14 @@ func (p *page) read(c *conn, in pageIn) error {
 	return c.markRead(id, in.Seq, in.Back)
 }
 
-// unread tells of each room its newest message, how far the user has read, and how many messages beyond address them.
+// unread tells of each room its newest message, how far the user has read, how many messages beyond address them, and the
+// stamp by which the page knows that the room looks otherwise.
 func (p *page) unread(c unread.Changes) []byte {
-	rooms := make(map[uuid.UUID][3]int64, len(c.Rooms))
+	rooms := make(map[uuid.UUID][4]int64, len(c.Rooms))
 	for id, r := range c.Rooms {
-		rooms[id] = [3]int64{r.Last, r.Read, int64(r.Mentions)}
+		rooms[id] = [4]int64{r.Last, r.Read, int64(r.Mentions), int64(r.Stamp)}
 	}
-	return frame(pageOut{Type: "unread", Rooms: rooms, List: c.List})
+	return frame(pageOut{Type: "unread", Rooms: rooms, All: c.All})
 }
 
 func parseRoom(text string) (uuid.UUID, error) {
@@ -197,9 +198,12 @@ func (p *page) ended(c *conn, j *joined, err error) {
 
 // ended tells that a room delivers nothing more: it is gone, or is to be loaded anew.
 func ended(room uuid.UUID, err error) []byte {
-	kind := "gone"
-	if errors.Is(err, feed.ErrAhead) {
-		kind = "reload"
+	out := pageOut{Type: "gone", Room: room.String(), Message: "This room is gone"}
+	switch {
+	case errors.Is(err, feed.ErrAhead):
+		out.Type, out.Message = "reload", ""
+	case errors.Is(err, errHidden):
+		out.Message = "You are no longer in this room"
 	}
-	return frame(pageOut{Type: kind, Room: room.String()})
+	return frame(out)
 }

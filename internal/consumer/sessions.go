@@ -20,19 +20,31 @@ const (
 
 // Receive implements [layer.Receiver]: the connections of users whose sessions have ended are looked at.
 func (s *Sockets) Receive(_, payload string) {
+	// An empty list: many, look at all.
 	var activity struct {
-		SignedOut []uuid.UUID `json:"signed_out"` // empty: many, look at all
+		SignedOut []uuid.UUID `json:"signed_out"`
+		Members   []struct{ User uuid.UUID }
+		Rooms     []struct{ Room uuid.UUID }
 	}
-	if err := json.Unmarshal([]byte(payload), &activity); err != nil || activity.SignedOut == nil {
+	if err := json.Unmarshal([]byte(payload), &activity); err != nil || activity.SignedOut == nil && activity.Members == nil && activity.Rooms == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(activity.SignedOut) == 0 {
+	if activity.SignedOut != nil && len(activity.SignedOut) == 0 {
 		s.checkAll = true
 	}
 	for _, user := range activity.SignedOut {
 		s.check[user] = true
+	}
+	if activity.Members != nil && len(activity.Members) == 0 || activity.Rooms != nil && len(activity.Rooms) == 0 {
+		s.seeAll = true
+	}
+	for _, m := range activity.Members {
+		s.see[m.User] = true
+	}
+	for _, r := range activity.Rooms {
+		s.see[r.Room] = true
 	}
 	s.checkSoon()
 }
@@ -43,7 +55,7 @@ func (s *Sockets) Missed() { s.missed.Call() }
 func (s *Sockets) checkAllSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.checkAll = true
+	s.checkAll, s.seeAll = true, true
 	s.checkSoon()
 }
 
@@ -68,6 +80,7 @@ func (s *Sockets) look() {
 			toPing = s.pingSome(toPing)
 		case <-s.soon:
 			s.checkSessions(false)
+			s.checkRooms()
 		case <-check.C:
 			s.checkSessions(true)
 			s.trim()
@@ -134,6 +147,43 @@ func (s *Sockets) closeEnded(conns map[string][]*conn, ended func(context.Contex
 		for _, c := range conns[secret] {
 			c.end(CloseSignedOut, "signed out")
 		}
+	}
+}
+
+// checkRooms takes rooms away from connections of users who may not see them any more.
+func (s *Sockets) checkRooms() {
+	var conns []*conn
+	var joins []*joined
+	var users, rooms []uuid.UUID
+	s.mu.Lock()
+	all, see := s.seeAll, s.see
+	s.seeAll, s.see = false, map[uuid.UUID]bool{}
+	for c := range s.conns {
+		if len(see) == 0 && !all {
+			break
+		}
+		for _, j := range c.all() {
+			if all || see[c.user.ID] || see[j.room.ID] {
+				conns, joins, users, rooms = append(conns, c), append(joins, j), append(users, c.user.ID), append(rooms, j.room.ID)
+			}
+		}
+	}
+	s.mu.Unlock()
+	if len(conns) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, writeWithin)
+	defer cancel()
+	hidden, err := s.cfg.Rooms.Hidden(ctx, users, rooms)
+	if err != nil {
+		if s.ctx.Err() == nil {
+			s.cfg.Log.Warn("who may see which room cannot be checked; it is tried again", "error", err)
+			time.AfterFunc(missEvery, s.checkAllSoon)
+		}
+		return
+	}
+	for _, i := range hidden {
+		conns[i].dialect.ended(conns[i], joins[i], errHidden)
 	}
 }
 

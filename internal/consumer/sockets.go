@@ -45,6 +45,8 @@ type Sockets struct {
 	rooms      map[uuid.UUID]*roomOnline
 	check      map[uuid.UUID]bool // users whose sessions are to be looked at
 	checkAll   bool
+	see        map[uuid.UUID]bool // users and rooms of which it is to be looked at who may see what
+	seeAll     bool
 	draining   bool
 	came       int // connections, ever; and how many when memory was trimmed, and when it was last thought of
 	trimmed    int
@@ -80,7 +82,7 @@ type Proof struct {
 // New makes the consumers of an instance.
 func New(cfg Config) *Sockets {
 	s := &Sockets{
-		cfg: cfg, metrics: newMetrics(), conns: map[*conn]struct{}{}, rooms: map[uuid.UUID]*roomOnline{}, check: map[uuid.UUID]bool{},
+		cfg: cfg, metrics: newMetrics(), conns: map[*conn]struct{}{}, rooms: map[uuid.UUID]*roomOnline{}, check: map[uuid.UUID]bool{}, see: map[uuid.UUID]bool{},
 		ended: make(chan struct{}), soon: make(chan struct{}, 1), toWrite: make(chan *conn),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: bufferLength, WriteBufferSize: bufferLength, WriteBufferPool: &sync.Pool{},

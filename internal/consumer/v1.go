@@ -238,9 +238,6 @@ func (v *v1) online(j *joined, told, now *online) []byte {
 }
 
 func (v *v1) unread(c unread.Changes) []byte {
-	if len(c.Rooms) == 0 && !c.All {
-		return nil // a room is called otherwise
-	}
 	out := v1Unread{Type: "unread", All: c.All, Rooms: make([]v1UnreadRoom, 0, len(c.Rooms))}
 	for _, r := range c.Rooms {
 		out.Rooms = append(out.Rooms, v1UnreadRoom{Room: r.Slug, Seq: r.Last, Read: r.Read, Mentions: r.Mentions})
@@ -255,8 +252,11 @@ func (v *v1) typing(j *joined, names []string) []byte {
 
 func (v *v1) ended(c *conn, j *joined, err error) {
 	reason := "gone"
-	if errors.Is(err, feed.ErrAhead) {
+	switch {
+	case errors.Is(err, feed.ErrAhead):
 		reason = "set_back"
+	case errors.Is(err, errHidden):
+		reason = "removed"
 	}
 	c.answer(frame(v1Left{Type: "left", Room: j.room.Slug, Reason: reason}))
 	c.leave(j)

@@ -68,9 +68,7 @@ func (c *conn) write() {
 		}
 		if stirred && watch != nil {
 			if changes, some := watch.Next(); some {
-				if f := c.dialect.unread(changes); f != nil {
-					out = append(out, f)
-				}
+				out = append(out, c.dialect.unread(changes))
 			}
 		}
 		if ping {

@@ -6,12 +6,19 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"maps"
 	mathrand "math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // world is a database, instances and members, with proxies between them.
@@ -172,10 +179,41 @@ func (w *world) flows(t *testing.T, n int64) bool {
 	defer cancel()
 	from := w.acked()
 	if !w.until(ctx, func() bool { return w.acked() >= from+n }) {
-		t.Errorf("%d posts were acknowledged within a minute, want %d", w.acked()-from, n)
+		t.Errorf("%d posts were acknowledged within a minute, want %d\n%s", w.acked()-from, n, w.diagnosis(t))
 		return false
 	}
 	return true
+}
+
+// diagnosis is what the instances and PostgreSQL say of themselves.
+func (w *world) diagnosis(t *testing.T) string {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var said strings.Builder
+	for _, i := range w.instances {
+		fmt.Fprintf(&said, "%s, started %d times: %s\n", i.listen, i.starts.Load(), get(ctx, "http://"+i.listen+"/readyz"))
+	}
+	sessions, err := query(ctx, w.db, pgx.RowTo[string], `select concat_ws(' ', pid, application_name, backend_type, state, wait_event_type, wait_event,
+		date_trunc('second', now() - state_change), left(query, 100)) from pg_stat_activity order by application_name, pid`)
+	fmt.Fprintf(&said, "sessions (%v):\n  %s\n", err, strings.Join(sessions, "\n  "))
+	queue, err := query(ctx, w.db, pgx.RowTo[float64], `select pg_notification_queue_usage()`)
+	fmt.Fprintf(&said, "queue of notifications: %v %v\n", queue, err)
+	log, _ := os.ReadFile(filepath.Join(w.db.dir, "postgres.log"))
+	return said.String() + string(log[max(0, len(log)-3000):])
+}
+
+func get(ctx context.Context, url string) string {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err.Error()
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(resp.Body)
+	return resp.Status + " " + string(body)
 }
 
 // counted is what the members have done.

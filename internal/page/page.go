@@ -58,7 +58,33 @@ type RoomList struct{ Base }
 type NewRoom struct {
 	Base
 	Name, Topic string
+	Private     bool
 	Errors      map[string]string
+}
+
+// Settings is the page of what can be set for a room.
+type Settings struct {
+	Base
+	Room    chat.Room
+	May     bool // the user may rename it and the like
+	Members []chat.Member
+	// What was typed.
+	Name, Topic, Names string
+	Errors             map[string]string
+}
+
+// NewDirect is the page on which people are chosen to write to.
+type NewDirect struct {
+	Base
+	Query  string
+	People []chat.Member
+	Errors map[string]string
+}
+
+// Switcher is what the quick switcher chooses from.
+type Switcher struct {
+	Rooms  []chat.Room
+	People []chat.Member
 }
 
 // Room is the room page.
@@ -104,7 +130,7 @@ func New() (*Pages, error) {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
 	for name, data := range map[string]any{
-		"signin": SignIn{}, "signup": SignUp{}, "rooms": RoomList{}, "newroom": NewRoom{}, "room": Room{}, "failure": Failure{},
+		"signin": SignIn{}, "signup": SignUp{}, "rooms": RoomList{}, "newroom": NewRoom{}, "room": Room{}, "settings": Settings{}, "newdirect": NewDirect{}, "failure": Failure{},
 	} {
 		t, err := p.shared.Clone()
 		if err == nil {
@@ -153,6 +179,9 @@ func (p *Pages) Older(slug string, messages []chat.Message, more bool) []byte {
 // Sidebar is the list of rooms.
 func (p *Pages) Sidebar(b Base) []byte { return p.fragment("rooms", newSidebar(b, "")) }
 
+// Switcher is the inside of the quick switcher.
+func (p *Pages) Switcher(s Switcher) []byte { return p.fragment("switcher", s) }
+
 // View is the part of the room page that differs from room to room.
 func (p *Pages) View(r Room) ([]byte, error) {
 	var out bytes.Buffer
@@ -184,9 +213,11 @@ type olderLink struct {
 
 type sidebar struct {
 	Base
-	Here   string // the slug of the open room
-	Unread []listed
-	Others []listed
+	Here    string // the slug of the open room
+	Unread  []listed
+	Starred []listed
+	Others  []listed
+	Direct  []listed
 }
 
 // listed is a room in the sidebar.
@@ -195,14 +226,18 @@ type listed struct {
 	Here bool // it is the open one
 }
 
-// newSidebar sorts the user's rooms: what has unread messages comes first.
+// newSidebar sorts the user's rooms: what has unread messages comes first. sidebar.js does the same when something changes.
 func newSidebar(b Base, here string) sidebar {
 	s := sidebar{Base: b, Here: here}
 	for _, r := range b.Rooms {
 		switch l := (listed{r, r.Slug == here}); {
 		case !r.Member:
-		case r.Unread() > 0 && !l.Here:
+		case !l.Here && (r.Mentions > 0 || r.Unread() > 0 && !r.Muted()):
 			s.Unread = append(s.Unread, l)
+		case r.Starred:
+			s.Starred = append(s.Starred, l)
+		case r.Kind == chat.Direct:
+			s.Direct = append(s.Direct, l)
 		default:
 			s.Others = append(s.Others, l)
 		}
@@ -221,6 +256,9 @@ func (p *Pages) funcs() template.FuncMap {
 		"field":    newField,
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
+		"member":   func(m chat.Member) Person { return Person{UserID: m.ID, Name: m.Name} },
+		"other":    func(r chat.Room) Person { return Person{UserID: r.Other, Name: r.Name} },
+		"title":    roomTitle,
 		"person":   func(u *chat.User) Person { return Person{UserID: u.ID, Name: u.Name} },
 		"side":     newSidebar,
 		"own": func(u *chat.User) shownMessage {
@@ -234,6 +272,14 @@ func (p *Pages) funcs() template.FuncMap {
 			return link
 		},
 	}
+}
+
+// roomTitle is the room as it is named in text.
+func roomTitle(r chat.Room) string {
+	if r.Kind == chat.Public {
+		return "#" + r.Name
+	}
+	return r.Name
 }
 
 // field is an input with what stands below it.

@@ -55,6 +55,9 @@ func TestEveryPageRendersAndShowsScriptsAsText(t *testing.T) {
 		"empty room":     page.Room{Base: base, Room: room, Latest: true},
 		"archived room":  page.Room{Base: base, Room: archived},
 		"other's room":   page.Room{Base: base, Room: stranger},
+		"settings":       page.Settings{Base: base, Room: room, May: true, Members: []chat.Member{{Name: script, Owner: true}}, Name: script, Topic: script, Names: script, Errors: errs},
+		"new direct":     page.NewDirect{Base: base, Query: script, People: []chat.Member{{Name: script}}, Errors: errs},
+		"nobody":         page.NewDirect{Base: base, Query: script},
 		"failure":        page.Failure{Status: 404, Title: script, Message: script, RequestID: script},
 	} {
 		html := render(t, data)

@@ -53,8 +53,11 @@ func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
 	}
-	name, topic := r.PostForm.Get("name"), r.PostForm.Get("topic")
-	room, err := s.Rooms.Create(r.Context(), *of(r).user, name, topic)
+	name, topic, kind := r.PostForm.Get("name"), r.PostForm.Get("topic"), chat.Public
+	if r.PostForm.Get("private") != "" {
+		kind = chat.Private
+	}
+	room, err := s.Rooms.Create(r.Context(), *of(r).user, name, topic, kind)
 	if err == nil {
 		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
 		return nil
@@ -67,7 +70,7 @@ func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
 	if baseErr != nil {
 		return baseErr
 	}
-	return s.render(w, status(err), page.NewRoom{Base: base, Name: name, Topic: topic, Errors: fields})
+	return s.render(w, status(err), page.NewRoom{Base: base, Name: name, Topic: topic, Private: kind == chat.Private, Errors: fields})
 }
 
 func roomPath(slug string) string { return "/rooms/" + url.PathEscape(slug) }

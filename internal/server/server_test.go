@@ -369,12 +369,18 @@ func read(t *testing.T, ws *websocket.Conn, kind string) (f frame) {
 	return f
 }
 
-// open opens a room on a page's connection and returns the room's id, once its past has come.
-func (s *site) open(t *testing.T, ws *websocket.Conn, slug, cursor string) (id string) {
+func (s *site) roomID(t *testing.T, slug string) (id string) {
 	t.Helper()
 	if err := s.pool.QueryRow(t.Context(), `select id from chat.rooms where slug = $1`, slug).Scan(&id); err != nil {
 		t.Fatal(err)
 	}
+	return id
+}
+
+// open opens a room on a page's connection and returns the room's id, once its past has come.
+func (s *site) open(t *testing.T, ws *websocket.Conn, slug, cursor string) (id string) {
+	t.Helper()
+	id = s.roomID(t, slug)
 	send(t, ws, `{"type":"open","room":"`+id+`","cursor":"`+cursor+`"}`)
 	if f := read(t, ws, "opened"); f.Room != id {
 		t.Errorf("room %s was opened, want %s", f.Room, id)

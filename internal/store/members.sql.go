@@ -27,6 +27,44 @@ func (q *Queries) AddMember(ctx context.Context, arg AddMemberParams) error {
 	return err
 }
 
+const addMembers = `-- name: AddMembers :many
+WITH given AS (
+    SELECT unnest($1::text[]) AS name
+), added AS (
+    INSERT INTO chat.members (room_id, user_id)
+    SELECT $2::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name)
+    WHERE NOT EXISTS (SELECT FROM given o WHERE NOT EXISTS (SELECT FROM chat.users v WHERE lower(v.name) = lower(o.name)))
+    ON CONFLICT DO NOTHING
+)
+SELECT g.name::text FROM given g WHERE NOT EXISTS (SELECT FROM chat.users u WHERE lower(u.name) = lower(g.name))
+`
+
+type AddMembersParams struct {
+	Names  []string
+	RoomID uuid.UUID
+}
+
+// Returns the names of which there is no user.
+func (q *Queries) AddMembers(ctx context.Context, arg AddMembersParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, addMembers, arg.Names, arg.RoomID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var g_name string
+		if err := rows.Scan(&g_name); err != nil {
+			return nil, err
+		}
+		items = append(items, g_name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const markRead = `-- name: MarkRead :exec
 WITH given AS (
     SELECT unnest($1::uuid[]) AS room_id, unnest($2::uuid[]) AS user_id,
@@ -61,8 +99,38 @@ func (q *Queries) MarkRead(ctx context.Context, arg MarkReadParams) error {
 	return err
 }
 
+const membersOf = `-- name: MembersOf :many
+SELECT u.id, u.name, m.role FROM chat.members m JOIN chat.users u ON u.id = m.user_id WHERE m.room_id = $1 ORDER BY lower(u.name)
+`
+
+type MembersOfRow struct {
+	ID   uuid.UUID
+	Name string
+	Role string
+}
+
+func (q *Queries) MembersOf(ctx context.Context, roomID uuid.UUID) ([]MembersOfRow, error) {
+	rows, err := q.db.Query(ctx, membersOf, roomID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MembersOfRow
+	for rows.Next() {
+		var i MembersOfRow
+		if err := rows.Scan(&i.ID, &i.Name, &i.Role); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const membershipsOf = `-- name: MembershipsOf :many
-SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq,
+SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp,
        ARRAY(SELECT x.seq FROM chat.mentions x
              WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
 FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id
@@ -75,9 +143,11 @@ type MembershipsOfRow struct {
 	Slug        string
 	LastSeq     int64
 	LastReadSeq int64
+	Stamp       int32
 	Mentions    []int64
 }
 
+// stamp changes with what the room looks like to the user, as in rooms.sql.
 func (q *Queries) MembershipsOf(ctx context.Context, userIds []uuid.UUID) ([]MembershipsOfRow, error) {
 	rows, err := q.db.Query(ctx, membershipsOf, userIds)
 	if err != nil {
@@ -93,6 +163,7 @@ func (q *Queries) MembershipsOf(ctx context.Context, userIds []uuid.UUID) ([]Mem
 			&i.Slug,
 			&i.LastSeq,
 			&i.LastReadSeq,
+			&i.Stamp,
 			&i.Mentions,
 		); err != nil {
 			return nil, err
@@ -103,4 +174,60 @@ func (q *Queries) MembershipsOf(ctx context.Context, userIds []uuid.UUID) ([]Mem
 		return nil, err
 	}
 	return items, nil
+}
+
+const removeMember = `-- name: RemoveMember :execrows
+DELETE FROM chat.members WHERE room_id = $1 AND user_id = $2
+`
+
+type RemoveMemberParams struct {
+	RoomID uuid.UUID
+	UserID uuid.UUID
+}
+
+func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (int64, error) {
+	result, err := q.db.Exec(ctx, removeMember, arg.RoomID, arg.UserID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const setMemberRole = `-- name: SetMemberRole :execrows
+UPDATE chat.members SET role = $1 WHERE room_id = $2 AND user_id = $3
+`
+
+type SetMemberRoleParams struct {
+	Role   string
+	RoomID uuid.UUID
+	UserID uuid.UUID
+}
+
+func (q *Queries) SetMemberRole(ctx context.Context, arg SetMemberRoleParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setMemberRole, arg.Role, arg.RoomID, arg.UserID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const setPreferences = `-- name: SetPreferences :exec
+UPDATE chat.members SET starred = $1, notify = $2 WHERE room_id = $3 AND user_id = $4
+`
+
+type SetPreferencesParams struct {
+	Starred bool
+	Notify  string
+	RoomID  uuid.UUID
+	UserID  uuid.UUID
+}
+
+func (q *Queries) SetPreferences(ctx context.Context, arg SetPreferencesParams) error {
+	_, err := q.db.Exec(ctx, setPreferences,
+		arg.Starred,
+		arg.Notify,
+		arg.RoomID,
+		arg.UserID,
+	)
+	return err
 }

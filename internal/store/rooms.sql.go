@@ -12,14 +12,42 @@ import (
 	"github.com/google/uuid"
 )
 
+const addDirect = `-- name: AddDirect :one
+WITH people AS (
+    SELECT u.id, u.name FROM chat.users u WHERE u.id = ANY ($1::uuid[])
+), made AS (
+    INSERT INTO chat.rooms (slug, name, kind, direct_key, created_by)
+    SELECT 'direct-' || left(replace(gen_random_uuid()::text, '-', ''), 12), left(string_agg(p.name, ', ' ORDER BY lower(p.name)), 80), 'direct',
+           string_agg(p.id::text, ',' ORDER BY p.id), $2
+    FROM people p HAVING count(*) = cardinality($1::uuid[])
+    ON CONFLICT (direct_key) DO UPDATE SET kind = 'direct'
+    RETURNING slug
+)
+SELECT slug FROM made
+`
+
+type AddDirectParams struct {
+	People []uuid.UUID
+	UserID *uuid.UUID
+}
+
+// The direct conversation of these people, the user among them; a new one, or the one that they have. Nothing where one of them does not exist.
+func (q *Queries) AddDirect(ctx context.Context, arg AddDirectParams) (string, error) {
+	row := q.db.QueryRow(ctx, addDirect, arg.People, arg.UserID)
+	var slug string
+	err := row.Scan(&slug)
+	return slug, err
+}
+
 const addRoom = `-- name: AddRoom :one
-INSERT INTO chat.rooms (slug, name, topic, created_by) VALUES ($1, $2, $3, $4) RETURNING id
+INSERT INTO chat.rooms (slug, name, topic, kind, created_by) VALUES ($1, $2, $3, $4, $5) RETURNING id
 `
 
 type AddRoomParams struct {
 	Slug      string
 	Name      string
 	Topic     string
+	Kind      string
 	CreatedBy *uuid.UUID
 }
 
@@ -28,6 +56,7 @@ func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, er
 		arg.Slug,
 		arg.Name,
 		arg.Topic,
+		arg.Kind,
 		arg.CreatedBy,
 	)
 	var id uuid.UUID
@@ -35,16 +64,72 @@ func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, er
 	return id, err
 }
 
+const archiveRoom = `-- name: ArchiveRoom :exec
+UPDATE chat.rooms SET archived_at = CASE WHEN $1::boolean THEN coalesce(archived_at, now()) END WHERE id = $2
+`
+
+type ArchiveRoomParams struct {
+	Archived bool
+	ID       uuid.UUID
+}
+
+func (q *Queries) ArchiveRoom(ctx context.Context, arg ArchiveRoomParams) error {
+	_, err := q.db.Exec(ctx, archiveRoom, arg.Archived, arg.ID)
+	return err
+}
+
+const hiddenRooms = `-- name: HiddenRooms :many
+WITH given AS (
+    SELECT unnest($1::uuid[]) AS user_id, unnest($2::uuid[]) AS room_id, generate_series(1, cardinality($1::uuid[])) AS n
+)
+SELECT g.n::int FROM given g JOIN chat.rooms r ON r.id = g.room_id
+LEFT JOIN chat.members m ON m.room_id = g.room_id AND m.user_id = g.user_id
+WHERE r.kind <> 'public' AND m.user_id IS NULL
+`
+
+type HiddenRoomsParams struct {
+	UserIds []uuid.UUID
+	RoomIds []uuid.UUID
+}
+
+// Of users and rooms at the same index, the indexes, from 1, where the user may not see the room. A room that is gone is not hidden.
+func (q *Queries) HiddenRooms(ctx context.Context, arg HiddenRoomsParams) ([]int32, error) {
+	rows, err := q.db.Query(ctx, hiddenRooms, arg.UserIds, arg.RoomIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int32
+	for rows.Next() {
+		var g_n int32
+		if err := rows.Scan(&g_n); err != nil {
+			return nil, err
+		}
+		items = append(items, g_n)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const roomByID = `-- name: RoomByID :one
-SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
-       (m.user_id IS NOT NULL)::boolean AS member,
+SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
+       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
+       coalesce(m.notify, 'nothing')::text AS notify,
        (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
-       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
-WHERE r.id = $2
+LEFT JOIN LATERAL (
+    SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
+    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> $1
+) d ON r.kind = 'direct'
+WHERE r.id = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL)
 `
 
 type RoomByIDParams struct {
@@ -57,15 +142,21 @@ type RoomByIDRow struct {
 	Slug        string
 	Name        string
 	Topic       string
+	Kind        string
 	Everyone    bool
 	Archived    bool
 	Member      bool
+	Owner       bool
+	Starred     bool
+	Notify      string
 	Members     int32
 	LastSeq     int64
 	LastRev     int64
 	CreatedAt   time.Time
 	LastReadSeq int64
 	Mentions    int32
+	Other       uuid.UUID
+	Stamp       int32
 }
 
 func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow, error) {
@@ -76,29 +167,42 @@ func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow
 		&i.Slug,
 		&i.Name,
 		&i.Topic,
+		&i.Kind,
 		&i.Everyone,
 		&i.Archived,
 		&i.Member,
+		&i.Owner,
+		&i.Starred,
+		&i.Notify,
 		&i.Members,
 		&i.LastSeq,
 		&i.LastRev,
 		&i.CreatedAt,
 		&i.LastReadSeq,
 		&i.Mentions,
+		&i.Other,
+		&i.Stamp,
 	)
 	return i, err
 }
 
 const roomBySlug = `-- name: RoomBySlug :one
-SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
-       (m.user_id IS NOT NULL)::boolean AS member,
+SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
+       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
+       coalesce(m.notify, 'nothing')::text AS notify,
        (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
-       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
-WHERE r.slug = $2
+LEFT JOIN LATERAL (
+    SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
+    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> $1
+) d ON r.kind = 'direct'
+WHERE r.slug = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL)
 `
 
 type RoomBySlugParams struct {
@@ -111,15 +215,21 @@ type RoomBySlugRow struct {
 	Slug        string
 	Name        string
 	Topic       string
+	Kind        string
 	Everyone    bool
 	Archived    bool
 	Member      bool
+	Owner       bool
+	Starred     bool
+	Notify      string
 	Members     int32
 	LastSeq     int64
 	LastRev     int64
 	CreatedAt   time.Time
 	LastReadSeq int64
 	Mentions    int32
+	Other       uuid.UUID
+	Stamp       int32
 }
 
 func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomBySlugRow, error) {
@@ -130,30 +240,42 @@ func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomByS
 		&i.Slug,
 		&i.Name,
 		&i.Topic,
+		&i.Kind,
 		&i.Everyone,
 		&i.Archived,
 		&i.Member,
+		&i.Owner,
+		&i.Starred,
+		&i.Notify,
 		&i.Members,
 		&i.LastSeq,
 		&i.LastRev,
 		&i.CreatedAt,
 		&i.LastReadSeq,
 		&i.Mentions,
+		&i.Other,
+		&i.Stamp,
 	)
 	return i, err
 }
 
 const roomsFor = `-- name: RoomsFor :many
-SELECT r.id, r.slug, r.name, r.topic, r.everyone, (r.archived_at IS NOT NULL)::boolean AS archived,
-       (m.user_id IS NOT NULL)::boolean AS member,
+SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
+       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
+       coalesce(m.notify, 'nothing')::text AS notify,
        (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
-       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions
+       (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
-WHERE r.archived_at IS NULL OR m.user_id IS NOT NULL
-ORDER BY lower(r.name)
+LEFT JOIN LATERAL (
+    SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
+    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> $1
+) d ON r.kind = 'direct'
+WHERE m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL
 `
 
 type RoomsForRow struct {
@@ -161,17 +283,24 @@ type RoomsForRow struct {
 	Slug        string
 	Name        string
 	Topic       string
+	Kind        string
 	Everyone    bool
 	Archived    bool
 	Member      bool
+	Owner       bool
+	Starred     bool
+	Notify      string
 	Members     int32
 	LastSeq     int64
 	LastRev     int64
 	CreatedAt   time.Time
 	LastReadSeq int64
 	Mentions    int32
+	Other       uuid.UUID
+	Stamp       int32
 }
 
+// The rooms that the user may see and, of those that are archived, is a member of. A direct conversation is called by its other people.
 func (q *Queries) RoomsFor(ctx context.Context, userID uuid.UUID) ([]RoomsForRow, error) {
 	rows, err := q.db.Query(ctx, roomsFor, userID)
 	if err != nil {
@@ -186,15 +315,21 @@ func (q *Queries) RoomsFor(ctx context.Context, userID uuid.UUID) ([]RoomsForRow
 			&i.Slug,
 			&i.Name,
 			&i.Topic,
+			&i.Kind,
 			&i.Everyone,
 			&i.Archived,
 			&i.Member,
+			&i.Owner,
+			&i.Starred,
+			&i.Notify,
 			&i.Members,
 			&i.LastSeq,
 			&i.LastRev,
 			&i.CreatedAt,
 			&i.LastReadSeq,
 			&i.Mentions,
+			&i.Other,
+			&i.Stamp,
 		); err != nil {
 			return nil, err
 		}
@@ -229,4 +364,19 @@ func (q *Queries) SlugsLike(ctx context.Context, slug string) ([]string, error) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const updateRoom = `-- name: UpdateRoom :exec
+UPDATE chat.rooms SET name = $1, topic = $2 WHERE id = $3
+`
+
+type UpdateRoomParams struct {
+	Name  string
+	Topic string
+	ID    uuid.UUID
+}
+
+func (q *Queries) UpdateRoom(ctx context.Context, arg UpdateRoomParams) error {
+	_, err := q.db.Exec(ctx, updateRoom, arg.Name, arg.Topic, arg.ID)
+	return err
 }

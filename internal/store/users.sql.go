@@ -116,3 +116,39 @@ func (q *Queries) UserByName(ctx context.Context, name string) (UserByNameRow, e
 	)
 	return i, err
 }
+
+const users = `-- name: Users :many
+SELECT id, name FROM chat.users WHERE position(lower($1::text) IN lower(name)) > 0
+ORDER BY NOT starts_with(lower(name), lower($1::text)), lower(name) LIMIT $2
+`
+
+type UsersParams struct {
+	Part    string
+	MaxRows int32
+}
+
+type UsersRow struct {
+	ID   uuid.UUID
+	Name string
+}
+
+// Users whose names hold the text, those that begin with it first.
+func (q *Queries) Users(ctx context.Context, arg UsersParams) ([]UsersRow, error) {
+	rows, err := q.db.Query(ctx, users, arg.Part, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UsersRow
+	for rows.Next() {
+		var i UsersRow
+		if err := rows.Scan(&i.ID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

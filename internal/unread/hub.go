@@ -67,6 +67,7 @@ type user struct {
 type membership struct {
 	room     *room
 	read     int64
+	stamp    int32
 	mentions []int64 // beyond read, ascending
 }
 
@@ -191,7 +192,7 @@ type activity struct {
 	Moved     []heard `json:"moved,omitempty"`     // rooms, and how far they have come
 	Read      []heard `json:"read,omitempty"`      // who has read how far
 	Mentioned []heard `json:"mentioned,omitempty"` // who is addressed by which message
-	Members   []heard `json:"members,omitempty"`   // whose memberships have changed
+	Members   []heard `json:"members,omitempty"`   // whose memberships have changed, or how they want a room
 	Rooms     []heard `json:"rooms,omitempty"`     // rooms whose name or the like has changed
 }
 

@@ -66,19 +66,19 @@ func (h *Hub) takeStale() (users []*user) {
 func (h *Hub) loaded(users []*user, found []chat.Membership, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	before := map[uuid.UUID]map[uuid.UUID]*membership{}
+	fresh := map[uuid.UUID]bool{}
 	for _, u := range users {
 		if err != nil || u.again {
 			h.staleLocked(u)
 		}
 		if err == nil && len(u.watches) > 0 {
-			before[u.id] = u.rooms
+			fresh[u.id] = true
 			h.forgetRoomsLocked(u)
 			u.rooms = map[uuid.UUID]*membership{}
 		}
 	}
 	for _, m := range found {
-		if _, there := before[m.UserID]; !there {
+		if !fresh[m.UserID] {
 			continue
 		}
 		u := h.users[m.UserID]
@@ -89,26 +89,15 @@ func (h *Hub) loaded(users []*user, found []chat.Membership, err error) {
 		}
 		r.slug, r.last = m.Slug, max(m.Last, h.heard[m.RoomID])
 		r.users[u] = struct{}{}
-		u.rooms[m.RoomID] = &membership{room: r, read: m.Read, mentions: m.Mentions}
+		u.rooms[m.RoomID] = &membership{room: r, read: m.Read, stamp: m.Stamp, mentions: m.Mentions}
 	}
-	for id, old := range before {
-		u := h.users[id]
-		for w := range u.watches {
+	for id := range fresh {
+		for w := range h.users[id].watches {
 			w.all = true
-			w.list = w.list || old != nil && !sameRooms(old, u.rooms)
 			w.wake()
 		}
 	}
 	h.heard = nil
-}
-
-func sameRooms(a, b map[uuid.UUID]*membership) bool {
-	for id := range a {
-		if b[id] == nil {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 func (h *Hub) forgetRoomsLocked(u *user) {

@@ -23,7 +23,7 @@ func TestWhatIsToldMeanwhileCounts(t *testing.T) {
 	want := func(what string, room Room, stale bool) {
 		t.Helper()
 		c, some := w.Next()
-		if got := c.Rooms; !some || len(got) != 1 || got[found[0].RoomID] != room || c.List {
+		if got := c.Rooms; !some || len(got) != 1 || got[found[0].RoomID] != room {
 			t.Errorf("%s: told %+v, want %+v", what, c, room)
 		}
 		if _, is := h.stale[w.user]; is != stale {

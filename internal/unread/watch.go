@@ -15,12 +15,12 @@ type Watch struct {
 	wake    func()
 	changed map[uuid.UUID]struct{}
 	all     bool // every room
-	list    bool
 }
 
 // Room is a room as one user has it.
 type Room struct {
 	Slug     string
+	Stamp    int32 // as chat.Room's
 	Last     int64 // seq of its newest message
 	Read     int64 // seq up to which the user has read
 	Mentions int   // messages beyond that address the user
@@ -30,7 +30,6 @@ type Room struct {
 type Changes struct {
 	Rooms map[uuid.UUID]Room // as they now are
 	All   bool               // these are all rooms that the user is a member of
-	List  bool               // which rooms there are, or what they are called, has changed
 }
 
 // Watch has a page of the user told, first of all rooms that they are a member of. wake is called when there is something
@@ -71,15 +70,16 @@ func (w *Watch) Next() (Changes, bool) {
 	if w.user.rooms == nil {
 		return Changes{}, false
 	}
-	c := Changes{Rooms: map[uuid.UUID]Room{}, All: w.all, List: w.list}
+	c := Changes{Rooms: map[uuid.UUID]Room{}, All: w.all}
 	for id, m := range w.user.rooms {
 		if _, changed := w.changed[id]; w.all || changed {
-			c.Rooms[id] = Room{Slug: m.room.slug, Last: m.room.last, Read: m.read, Mentions: len(m.mentions)}
+			c.Rooms[id] = Room{Slug: m.room.slug, Stamp: m.stamp, Last: m.room.last, Read: m.read, Mentions: len(m.mentions)}
 		}
 	}
 	clear(w.changed)
-	w.all, w.list = false, false
-	return c, c.List || len(c.Rooms) > 0
+	some := w.all || len(c.Rooms) > 0
+	w.all = false
+	return c, some
 }
 
 // Receive implements [layer.Receiver].
@@ -120,10 +120,7 @@ func (h *Hub) Receive(_, payload string) {
 	for _, m := range told.Rooms {
 		if r := h.rooms[m.Room]; r != nil {
 			for u := range r.users {
-				for w := range u.watches {
-					w.list = true
-					w.wake()
-				}
+				h.staleLocked(u)
 			}
 		}
 	}

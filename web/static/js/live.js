@@ -158,7 +158,7 @@ const live = (() => {
         return;
     }
     if (frame.type === "unread") {
-      sidebar.update(frame.rooms ?? {}, frame.list);
+      if (sidebar.update(frame.rooms ?? {}, frame.all)) dispatchEvent(new Event("pgchat:rooms"));
       view?.mark();
       return;
     }
@@ -169,7 +169,7 @@ const live = (() => {
         showState();
         break;
       case "gone":
-        view.end("This room is gone", "To all rooms", "/rooms");
+        view.end(frame.message, "To all rooms", "/rooms");
         showState();
         break;
       case "reload":

@@ -76,6 +76,29 @@
     view.shown();
   }
 
+  // The room may be called otherwise, have another topic, be archived, or be no longer the reader's.
+  async function refresh() {
+    const at = path;
+    ahead.delete(at);
+    try {
+      const fragment = document.createElement("template");
+      fragment.innerHTML = await fetchRoom(at);
+      if (at !== path) return;
+      const fresh = fragment.content.getElementById("view");
+      const foot = (root) => root.querySelector("#composer") ? "" : root.querySelector(".closed").textContent;
+      if (foot(fresh) !== foot(view.root)) { show(at, { root: fresh }); return; }
+      for (const part of [".bar h1", ".bar .topic", ".bar .star", ".log .beginning", "#composer label"]) {
+        const now = fresh.querySelector(part);
+        if (now) view.root.querySelector(part)?.replaceWith(now);
+      }
+      const body = view.root.querySelector("#body");
+      if (body) body.placeholder = fresh.querySelector("#body").placeholder;
+      view.title = fresh.dataset.title;
+      sidebar.here(path, view.title);
+    } catch { /* the next frame of the room tells, or the next connection */ }
+  }
+  addEventListener("pgchat:rooms", refresh);
+
   addEventListener("click", (e) => {
     const a = e.target.closest?.("a[href]");
     if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey || a.target || live.ended) return;

@@ -8,16 +8,23 @@ const sidebar = (() => {
   const item = (room) => document.querySelector(`#rooms li[data-room="${room}"]`);
   const numbers = (li) => ({ last: Number(li.dataset.last), read: Number(li.dataset.read), mentions: Number(li.dataset.mentions) });
   const unread = ({ last, read }) => Math.max(0, last - read);
+  const isDirect = (li) => li.dataset.kind === "direct";
+  // What a room asks for: messages that are for the reader, and others; of a muted room only those that mention them.
+  function asks(li) {
+    const n = numbers(li), count = unread(n), muted = li.dataset.notify === "nothing";
+    const forMe = n.mentions || (isDirect(li) && !muted ? count : 0);
+    return { count: muted ? n.mentions : count, forMe };
+  }
 
   function showItem(li) {
-    const n = numbers(li), count = unread(n), badge = li.querySelector(".badge");
-    badge.textContent = n.mentions || (count > 99 ? "99+" : count || "");
-    badge.classList.toggle("mention", n.mentions > 0);
-    badge.setAttribute("aria-label", n.mentions ? `${n.mentions} mentions, ${count} unread` : `${count} unread`);
+    const { count, forMe } = asks(li), badge = li.querySelector(".badge");
+    badge.textContent = forMe || count > 99 && "99+" || count || "";
+    badge.classList.toggle("mention", forMe > 0);
+    badge.setAttribute("aria-label", forMe ? `${forMe} for you, ${count} unread` : `${count} unread`);
     badge.hidden = count === 0;
     const here = li.querySelector("a").pathname === path;
     if (here) li.querySelector("a").setAttribute("aria-current", "page"); else li.querySelector("a").removeAttribute("aria-current");
-    const list = document.getElementById(count > 0 && !here ? "unread-rooms" : "other-rooms");
+    const list = document.getElementById(count > 0 && !here ? "unread-rooms" : "starred" in li.dataset ? "starred-rooms" : isDirect(li) ? "direct-rooms" : "other-rooms");
     if (li.parentNode === list) return;
     const name = li.dataset.name;
     const next = [...list.children].find((other) => other.dataset.name.localeCompare(name, undefined, { sensitivity: "base" }) > 0);
@@ -30,13 +37,26 @@ const sidebar = (() => {
     showTotals();
   }
   function showTotals() {
-    const section = document.getElementById("unread-rooms");
-    section.parentNode.hidden = !section.children.length;
-    const all = items().map(numbers);
-    const mentions = all.reduce((sum, n) => sum + n.mentions, 0), some = all.some((n) => unread(n) > 0);
+    for (const id of ["unread-rooms", "starred-rooms"]) {
+      const list = document.getElementById(id);
+      list.parentNode.hidden = !list.children.length;
+    }
+    const all = items().map(asks);
+    const mentions = all.reduce((sum, a) => sum + a.forMe, 0), some = all.some((a) => a.count > 0);
+    document.body.classList.toggle("some-unread", some);
     document.title = (mentions ? `(${mentions}) ` : some ? "• " : "") + title;
     const href = mentions ? icon.dataset.mention : some ? icon.dataset.unread : icon.dataset.plain;
     if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
+  }
+
+  // A notification of the desktop's, while nobody looks at the page; a room has one, whatever pages are open.
+  function announce(li) {
+    if (!("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible" && document.hasFocus()) return;
+    const { count, forMe } = asks(li), name = isDirect(li) ? li.dataset.name : `#${li.dataset.name}`;
+    const shown = new Notification(name, {
+      body: isDirect(li) ? `${count} new` : forMe ? `You are mentioned. ${count} unread` : `${count} unread`, tag: li.dataset.room, icon: icon.dataset.plain,
+    });
+    shown.addEventListener("click", () => { window.focus(); li.querySelector("a").click(); shown.close(); });
   }
 
   let loading = null;
@@ -52,16 +72,22 @@ const sidebar = (() => {
   }
 
   return {
-    // update takes what the server tells of rooms: id → [last, read, mentions].
-    update(rooms, list) {
-      for (const [room, [last, read, mentions]] of Object.entries(rooms)) {
+    // update takes what the server tells of rooms, id → [last, read, mentions, stamp], with all of all of the reader's, and
+    // reports whether they are otherwise than in the list, which is then loaded anew.
+    update(rooms, all) {
+      let otherwise = all && items().some((li) => !rooms[li.dataset.room]);
+      for (const [room, [last, read, mentions, stamp]] of Object.entries(rooms)) {
         const li = item(room);
-        if (!li) { list = true; continue; }
+        if (li?.dataset.stamp !== String(stamp)) otherwise = true;
+        if (!li) continue;
+        const before = { last: Number(li.dataset.last), forMe: asks(li).forMe };
         Object.assign(li.dataset, { last, read, mentions });
         showItem(li);
+        if (asks(li).forMe > before.forMe || li.dataset.notify === "all" && last > before.last && unread(numbers(li)) > 0) announce(li);
       }
       showTotals();
-      if (list) loading = (loading ?? Promise.resolve()).then(load);
+      if (otherwise) loading = (loading ?? Promise.resolve()).then(load);
+      return otherwise;
     },
     // read is how far the reader has read the room; NaN where they are not a member.
     read: (room) => Number(item(room)?.dataset.read ?? NaN),

@@ -1,0 +1,214 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgchat/pgchat/internal/store"
+)
+
+// MaxDirect is the most people that a direct conversation has, the user among them.
+const MaxDirect = 9
+
+// Member is somebody in a room.
+type Member struct {
+	ID    uuid.UUID
+	Name  string
+	Owner bool
+}
+
+// May reports whether the user may rename, archive and restore the room, and put people out of it: its owners may, and
+// administrators who may see it.
+func (r Room) May(user User) bool { return r.Kind != Direct && (r.Owner || user.Admin()) }
+
+var errNotOwner = Errorf(Forbidden, "Only the room's owners and administrators may do that.")
+
+// Direct returns the direct conversation of the user and these people, which begins with this where there was none. Without
+// others it is the user's own, for notes.
+func (r *Rooms) Direct(ctx context.Context, user User, others ...uuid.UUID) (Room, error) {
+	people := append([]uuid.UUID{user.ID}, others...)
+	slices.SortFunc(people, func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) })
+	people = slices.Compact(people)
+	if len(people) > MaxDirect {
+		return Room{}, &Error{Code: Invalid, Field: "user", Message: fmt.Sprintf("A direct conversation has at most %d people. Make a private room for more.", MaxDirect)}
+	}
+	slug, err := r.queries.AddDirect(ctx, store.AddDirectParams{People: people, UserID: &user.ID})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Room{}, &Error{Code: NotFound, Field: "user", Message: "Somebody of these people is not here any more."}
+	}
+	if err != nil {
+		return Room{}, fmt.Errorf("begin a direct conversation: %w", err)
+	}
+	return r.BySlug(ctx, user.ID, slug)
+}
+
+// Update gives the room another name and topic; its address stays. The error may be an [Error] of code Forbidden, or of Invalid or
+// Taken about the field "name" or "topic".
+func (r *Rooms) Update(ctx context.Context, user User, room Room, name, topic string) error {
+	if !room.May(user) {
+		return errNotOwner
+	}
+	name, topic, err := checkRoom(name, topic)
+	if err != nil {
+		return err
+	}
+	err = r.queries.UpdateRoom(ctx, store.UpdateRoomParams{ID: room.ID, Name: name, Topic: topic})
+	if constraint(err) == "rooms_name_key" {
+		return nameTaken(name)
+	}
+	if err != nil {
+		return fmt.Errorf("rename room %s: %w", room.ID, err)
+	}
+	return nil
+}
+
+// Archive closes the room for posting, or with archived false opens it again.
+func (r *Rooms) Archive(ctx context.Context, user User, room Room, archived bool) error {
+	if !room.May(user) {
+		return errNotOwner
+	}
+	if err := r.queries.ArchiveRoom(ctx, store.ArchiveRoomParams{ID: room.ID, Archived: archived}); err != nil {
+		return fmt.Errorf("archive room %s: %w", room.ID, err)
+	}
+	return nil
+}
+
+// MembersOf returns who is a member of the room, by name.
+func (r *Rooms) MembersOf(ctx context.Context, roomID uuid.UUID) ([]Member, error) {
+	rows, err := r.queries.MembersOf(ctx, roomID)
+	if err != nil {
+		return nil, fmt.Errorf("read the members of room %s: %w", roomID, err)
+	}
+	members := make([]Member, 0, len(rows))
+	for _, m := range rows {
+		members = append(members, Member{ID: m.ID, Name: m.Name, Owner: m.Role == "owner"})
+	}
+	return members, nil
+}
+
+// Invite makes the users of these names members of the room, all or none of them; every member may. names are separated by
+// white space or commas, each with or without a leading "@". The error may be an [Error] about the field "names".
+func (r *Rooms) Invite(ctx context.Context, room Room, names string) error {
+	wanted := strings.FieldsFunc(names, func(c rune) bool { return c == ',' || c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == ';' })
+	for i, name := range wanted {
+		wanted[i] = strings.TrimPrefix(name, "@")
+	}
+	switch {
+	case room.Kind == Direct:
+		return Errorf(Forbidden, "Nobody joins a direct conversation. Begin one with all who are to be in it, or make a private room.")
+	case !room.Member:
+		return Errorf(Forbidden, "Only members of #%s may add people to it.", room.Name)
+	case room.Archived:
+		return Errorf(Forbidden, "#%s is archived: nobody can join it.", room.Name)
+	case len(wanted) == 0:
+		return wrong("names", "Say who is to be added.")
+	case strings.ContainsRune(names, 0):
+		return wrong("names", "A name has no NUL character.")
+	}
+	unknown, err := r.queries.AddMembers(ctx, store.AddMembersParams{RoomID: room.ID, Names: wanted})
+	if err != nil {
+		return fmt.Errorf("add people to room %s: %w", room.ID, err)
+	}
+	if len(unknown) > 0 {
+		return &Error{Code: NotFound, Field: "names", Message: "Nobody was added, since there is no user called " + strings.Join(unknown, ", ") + "."}
+	}
+	return nil
+}
+
+// Leave ends the user's own membership. The error may be an [Error] of code Forbidden.
+func (r *Rooms) Leave(ctx context.Context, user User, room Room) error {
+	return r.Remove(ctx, user, room, user.ID)
+}
+
+// Remove ends somebody's membership: one's own, or as an owner that of others.
+func (r *Rooms) Remove(ctx context.Context, user User, room Room, memberID uuid.UUID) error {
+	switch {
+	case room.Everyone:
+		return Errorf(Forbidden, "Everybody belongs to #%s. You can mute it.", room.Name)
+	case room.Kind == Direct:
+		return Errorf(Forbidden, "Nobody leaves a direct conversation. You can mute it.")
+	case memberID != user.ID && !room.May(user):
+		return errNotOwner
+	}
+	n, err := r.queries.RemoveMember(ctx, store.RemoveMemberParams{RoomID: room.ID, UserID: memberID})
+	if err != nil {
+		return fmt.Errorf("remove a member from room %s: %w", room.ID, err)
+	}
+	if n == 0 {
+		return Errorf(NotFound, "That is no member of #%s.", room.Name)
+	}
+	return nil
+}
+
+// SetOwner makes a member an owner, or an owner a member.
+func (r *Rooms) SetOwner(ctx context.Context, user User, room Room, memberID uuid.UUID, owner bool) error {
+	if !room.May(user) {
+		return errNotOwner
+	}
+	role := RoleMember
+	if owner {
+		role = "owner"
+	} else {
+		members, err := r.MembersOf(ctx, room.ID)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(members, func(m Member) bool { return m.Owner && m.ID != memberID }) {
+			return Errorf(Forbidden, "#%s would have no owner. Make somebody else one first.", room.Name)
+		}
+	}
+	n, err := r.queries.SetMemberRole(ctx, store.SetMemberRoleParams{RoomID: room.ID, UserID: memberID, Role: role})
+	if err != nil {
+		return fmt.Errorf("set the role of a member of room %s: %w", room.ID, err)
+	}
+	if n == 0 {
+		return Errorf(NotFound, "That is no member of #%s.", room.Name)
+	}
+	return nil
+}
+
+// Hidden returns, of users and rooms at the same index, the indexes of those where the user may not see the room.
+func (r *Rooms) Hidden(ctx context.Context, userIDs, roomIDs []uuid.UUID) ([]int, error) {
+	rows, err := r.queries.HiddenRooms(ctx, store.HiddenRoomsParams{UserIds: userIDs, RoomIds: roomIDs})
+	if err != nil {
+		return nil, fmt.Errorf("look who may see %d rooms: %w", len(roomIDs), err)
+	}
+	hidden := make([]int, 0, len(rows))
+	for _, n := range rows {
+		hidden = append(hidden, int(n)-1)
+	}
+	return hidden, nil
+}
+
+// Prefer stores how the user wants to have the room.
+func (r *Rooms) Prefer(ctx context.Context, userID, roomID uuid.UUID, starred bool, notify string) error {
+	if notify != NotifyAll && notify != NotifyMentions && notify != NotifyNothing {
+		return wrong("notify", "One can be notified of all messages, of mentions, or of nothing.")
+	}
+	if err := r.queries.SetPreferences(ctx, store.SetPreferencesParams{RoomID: roomID, UserID: userID, Starred: starred, Notify: notify}); err != nil {
+		return fmt.Errorf("store preferences for room %s: %w", roomID, err)
+	}
+	return nil
+}
+
+// Find returns at most limit users whose names hold the text, those that begin with it first.
+func (p *People) Find(ctx context.Context, part string, limit int) ([]Member, error) {
+	if strings.ContainsRune(part, 0) {
+		return nil, nil
+	}
+	rows, err := p.queries.Users(ctx, store.UsersParams{Part: part, MaxRows: int32(min(limit, 1000))}) //nolint:gosec // bounded
+	if err != nil {
+		return nil, fmt.Errorf("look for users: %w", err)
+	}
+	found := make([]Member, 0, len(rows))
+	for _, u := range rows {
+		found = append(found, Member{ID: u.ID, Name: u.Name})
+	}
+	return found, nil
+}

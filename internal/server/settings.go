@@ -1,0 +1,179 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/page"
+)
+
+const peopleAtOnce = 500 // listed to choose from
+
+// inRoom is a handler of a form about the room in the address. What its form got wrong is shown on the room's settings page.
+func (s *Server) inRoom(act func(r *http.Request, user chat.User, room chat.Room) (to string, err error)) handler {
+	return s.signedIn(func(w http.ResponseWriter, r *http.Request) error {
+		if err := r.ParseForm(); err != nil {
+			return badForm(err)
+		}
+		user := *of(r).user
+		room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+		if err != nil {
+			return err
+		}
+		to, err := act(r, user, room)
+		if err == nil {
+			http.Redirect(w, r, to, http.StatusSeeOther)
+			return nil
+		}
+		fields, ok := fieldErrors(err)
+		if !ok {
+			return err
+		}
+		return s.renderSettings(w, r, status(err), room, page.Settings{
+			Name: r.PostForm.Get("name"), Topic: r.PostForm.Get("topic"), Names: r.PostForm.Get("names"), Errors: fields,
+		})
+	})
+}
+
+func settingsPath(room chat.Room) string { return roomPath(room.Slug) + "/settings" }
+
+func (s *Server) settings(w http.ResponseWriter, r *http.Request) error {
+	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	return s.renderSettings(w, r, http.StatusOK, room, page.Settings{Name: room.Name, Topic: room.Topic})
+}
+
+func (s *Server) renderSettings(w http.ResponseWriter, r *http.Request, status int, room chat.Room, data page.Settings) error {
+	var err error
+	if data.Base, err = s.base(r); err != nil {
+		return err
+	}
+	if data.Members, err = s.Rooms.MembersOf(r.Context(), room.ID); err != nil {
+		return err
+	}
+	data.Room, data.May = room, room.May(*of(r).user)
+	return s.render(w, status, data)
+}
+
+func (s *Server) updateRoom(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	return roomPath(room.Slug), s.Rooms.Update(r.Context(), user, room, r.PostForm.Get("name"), r.PostForm.Get("topic"))
+}
+
+func (s *Server) archiveRoom(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	return settingsPath(room), s.Rooms.Archive(r.Context(), user, room, r.PostForm.Get("archived") == "true")
+}
+
+func (s *Server) leaveRoom(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	return "/rooms", s.Rooms.Leave(r.Context(), user, room)
+}
+
+func (s *Server) invite(r *http.Request, _ chat.User, room chat.Room) (string, error) {
+	return settingsPath(room) + "#members", s.Rooms.Invite(r.Context(), room, r.PostForm.Get("names"))
+}
+
+func (s *Server) removeMember(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	member, err := memberOf(r)
+	if err != nil {
+		return "", err
+	}
+	return settingsPath(room) + "#members", s.Rooms.Remove(r.Context(), user, room, member)
+}
+
+func (s *Server) setOwner(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	member, err := memberOf(r)
+	if err != nil {
+		return "", err
+	}
+	return settingsPath(room) + "#members", s.Rooms.SetOwner(r.Context(), user, room, member, r.PostForm.Get("owner") == "true")
+}
+
+func memberOf(r *http.Request) (uuid.UUID, error) {
+	id, err := uuid.Parse(r.PathValue("user"))
+	if err != nil {
+		return uuid.Nil, chat.Errorf(chat.Invalid, "%q is no user's id.", r.PathValue("user"))
+	}
+	return id, nil
+}
+
+// prefer takes what is given and keeps the rest.
+func (s *Server) prefer(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	to := settingsPath(room)
+	if !room.Member {
+		return "", chat.Errorf(chat.Forbidden, "You are not a member of #%s.", room.Name)
+	}
+	starred, notify := room.Starred, room.Notify
+	if given := r.PostForm.Get("starred"); given != "" {
+		starred, to = given == "true", roomPath(room.Slug)
+	}
+	if given := r.PostForm.Get("notify"); given != "" {
+		notify = given
+	}
+	return to, s.Rooms.Prefer(r.Context(), user.ID, room.ID, starred, notify)
+}
+
+// newDirect is the page on which people are chosen to write to.
+func (s *Server) newDirect(w http.ResponseWriter, r *http.Request) error {
+	return s.renderNewDirect(w, r, http.StatusOK, page.NewDirect{})
+}
+
+func (s *Server) renderNewDirect(w http.ResponseWriter, r *http.Request, status int, data page.NewDirect) error {
+	var err error
+	if data.Base, err = s.base(r); err != nil {
+		return err
+	}
+	data.Query = r.FormValue("q")
+	data.People, err = s.People.Find(r.Context(), data.Query, peopleAtOnce)
+	if err != nil {
+		return err
+	}
+	return s.render(w, status, data)
+}
+
+func (s *Server) direct(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	var others []uuid.UUID
+	for _, given := range r.PostForm["user"] {
+		id, err := uuid.Parse(given)
+		if err != nil {
+			return chat.Errorf(chat.Invalid, "%q is no user's id.", given)
+		}
+		others = append(others, id)
+	}
+	if len(others) == 0 {
+		return s.renderNewDirect(w, r, http.StatusUnprocessableEntity, page.NewDirect{Errors: map[string]string{"user": "Choose somebody."}})
+	}
+	room, err := s.Rooms.Direct(r.Context(), *of(r).user, others...)
+	if err != nil {
+		fields, ok := fieldErrors(err)
+		if !ok {
+			return err
+		}
+		return s.renderNewDirect(w, r, status(err), page.NewDirect{Errors: fields})
+	}
+	http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
+	return nil
+}
+
+// switcher is what the quick switcher chooses from: the rooms and the people.
+func (s *Server) switcher(w http.ResponseWriter, r *http.Request) error {
+	data := page.Switcher{}
+	var err error
+	if data.Rooms, err = s.Rooms.List(r.Context(), of(r).user.ID); err != nil {
+		return err
+	}
+	if data.People, err = s.People.Find(r.Context(), "", peopleAtOnce); err != nil {
+		return err
+	}
+	data.People = slices.DeleteFunc(data.People, func(p chat.Member) bool { // a conversation with them is among the rooms
+		return slices.ContainsFunc(data.Rooms, func(r chat.Room) bool { return r.Kind == chat.Direct && r.Members == 2 && r.Other == p.ID })
+	})
+	writeHTML(w, http.StatusOK, s.Pages.Switcher(data))
+	return nil
+}
