@@ -34,3 +34,21 @@ SELECT pg_notify('probe', '') FROM (SELECT count(*) FROM chat.post_batch('{}', '
 -- name: AdvanceNotifications :exec
 -- Removes from the queue of notifications what everybody has heard. After the queue was full nothing else does.
 SELECT pg_notification_queue_usage();
+
+-- name: MessageForChange :one
+-- A message, and what decides whether the user may change it.
+SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, coalesce(m.deleted_by = sqlc.arg(user_id), false)::boolean AS deleted_by_user,
+       (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member,
+       (r.kind <> 'direct' AND (coalesce(b.role = 'owner', false) OR u.role = 'admin'))::boolean AS moderates
+FROM chat.messages m JOIN chat.rooms r ON r.id = m.room_id
+JOIN chat.users u ON u.id = sqlc.arg(user_id)
+LEFT JOIN chat.members b ON b.room_id = m.room_id AND b.user_id = sqlc.arg(user_id)
+WHERE m.id = sqlc.arg(id) AND m.room_id = sqlc.arg(room_id) AND (r.kind = 'public' OR b.user_id IS NOT NULL)
+FOR NO KEY UPDATE OF m;
+
+-- name: SetMessageBody :exec
+UPDATE chat.messages SET body = sqlc.arg(body) WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq) AND body <> sqlc.arg(body);
+
+-- name: SetMessageDeleted :exec
+UPDATE chat.messages SET deleted_at = CASE WHEN sqlc.arg(deleted)::boolean THEN now() END, deleted_by = CASE WHEN sqlc.arg(deleted)::boolean THEN sqlc.arg(user_id)::uuid END
+WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq);

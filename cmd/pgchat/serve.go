@@ -104,7 +104,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	defer func() { stopSweep(); <-swept }()
 
 	sockets := consumer.New(consumer.Config{
-		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Rooms: chat.NewRooms(pool), Log: log,
+		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Rooms: chat.NewRooms(pool), Messages: messages, Log: log,
 		RenderMessages: pages.Messages, PostRate: c.PostRate, PostBurst: c.PostBurst,
 		Sessions: sessions, Tokens: tokens,
 		RenderPeople: func(people []presence.Person) []byte {

@@ -12,11 +12,16 @@ import (
 	"github.com/pgchat/pgchat/internal/store"
 )
 
-// Messages reads what was said.
-type Messages struct{ queries *store.Queries }
+// Messages reads what was said, and changes it. The [Writer] adds to it.
+type Messages struct {
+	pool    *pgxpool.Pool
+	queries *store.Queries
+}
 
-// NewMessages reads through pool.
-func NewMessages(pool *pgxpool.Pool) *Messages { return &Messages{queries: store.New(pool)} }
+// NewMessages reads and writes through pool.
+func NewMessages(pool *pgxpool.Pool) *Messages {
+	return &Messages{pool: pool, queries: store.New(pool)}
+}
 
 // Page returns at most limit messages of the room that come before seq before (0: the newest), oldest first.
 func (m *Messages) Page(ctx context.Context, roomID uuid.UUID, before int64, limit int) ([]Message, error) {

@@ -62,6 +62,7 @@ type Config struct {
 	Unread   *unread.Hub
 	Writer   *chat.Writer
 	Rooms    *chat.Rooms
+	Messages *chat.Messages
 	Sessions *chat.Sessions
 	Tokens   *chat.Tokens
 	// PostRate and PostBurst limit the posts of one connection: so many a second, so many at once. A rate of 0: no limit.

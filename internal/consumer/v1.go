@@ -128,6 +128,8 @@ func (v *v1) handle(c *conn, in v1In) error {
 	switch in.Type {
 	case "join":
 		return v.join(c, in)
+	case "edit", "delete", "undelete":
+		return v.change(c, in)
 	case "watch":
 		c.follow()
 		return nil
@@ -154,7 +156,33 @@ func (v *v1) handle(c *conn, in v1In) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, typing, watch and read.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, edit, delete, undelete, typing, watch and read.", in.Type)
+}
+
+// change edits, deletes or brings back a message, in a room that need not be joined.
+func (v *v1) change(c *conn, in v1In) error {
+	id, err := parseID(in.ID)
+	if err != nil {
+		return err
+	}
+	if c.limit != nil && !c.limit.Allow() {
+		return chat.Errorf(chat.RateLimited, "You are sending too fast. Wait a few seconds and send it again.")
+	}
+	found, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
+	if err != nil {
+		return err
+	}
+	var seq int64
+	if in.Type == "edit" {
+		seq, err = v.sockets.cfg.Messages.Edit(v.sockets.ctx, c.user.ID, found.ID, id, in.Body)
+	} else {
+		seq, err = v.sockets.cfg.Messages.Delete(v.sockets.ctx, c.user.ID, found.ID, id, in.Type == "delete")
+	}
+	if err != nil {
+		return err
+	}
+	c.answer(frame(v1Ack{Type: "ack", Room: in.Room, ID: in.ID, Seq: seq}))
+	return nil
 }
 
 func (v *v1) join(c *conn, in v1In) error {

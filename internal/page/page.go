@@ -96,6 +96,7 @@ type Room struct {
 	Latest   bool           // they are the newest; false when looking back without JavaScript
 	Cursor   chat.Cursor    // what the page has; the WebSocket resumes there
 	People   []Person       // who is online
+	May      bool           // the user may delete what others have said
 	Address  string         // of the room, as told to other people
 	Draft    string         // what was typed and could not be sent
 	PostID   uuid.UUID      // the id of the message that the form will post

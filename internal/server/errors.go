@@ -79,6 +79,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Status >= http.StatusInternalServerError {
 		s.Log.Error("a request failed", "request", f.RequestID, "method", r.Method, "path", r.URL.Path, "error", cause)
 	}
+	if r.Header.Get("HX-Request") == "true" { // a page's script shows it in its place
+		http.Error(w, f.Message, f.Status)
+		return
+	}
 	if err := s.render(w, f.Status, f); err != nil {
 		s.Log.Error("the failure page cannot be rendered", "request", f.RequestID, "error", err)
 	}

@@ -124,7 +124,7 @@ func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, 
 // fillRoom fills in what every showing of a room has.
 func (s *Server) fillRoom(r *http.Request, room chat.Room, before int64, data *page.Room) error {
 	// The cursor is read before the messages: what comes between is sent again rather than missed.
-	data.Room, data.Latest = room, before == 0
+	data.Room, data.Latest, data.May = room, before == 0, room.May(*of(r).user)
 	data.Address = s.origin(r) + roomPath(room.Slug)
 	var err error
 	if data.Messages, data.Older, err = s.page(r.Context(), room.ID, before); err != nil {

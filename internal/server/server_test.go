@@ -65,7 +65,7 @@ func start(t *testing.T, signupOpen bool) *site {
 	writer.Start(ctx)
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Log: log, RenderMessages: pages.Messages,
-		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), PostRate: 10, PostBurst: 30,
+		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, PostRate: 10, PostBurst: 30,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
 	if err := sockets.Start(ctx); err != nil {

@@ -111,6 +111,49 @@ func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]ChatRoomHea
 	return items, nil
 }
 
+const messageForChange = `-- name: MessageForChange :one
+SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, coalesce(m.deleted_by = $1, false)::boolean AS deleted_by_user,
+       (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member,
+       (r.kind <> 'direct' AND (coalesce(b.role = 'owner', false) OR u.role = 'admin'))::boolean AS moderates
+FROM chat.messages m JOIN chat.rooms r ON r.id = m.room_id
+JOIN chat.users u ON u.id = $1
+LEFT JOIN chat.members b ON b.room_id = m.room_id AND b.user_id = $1
+WHERE m.id = $2 AND m.room_id = $3 AND (r.kind = 'public' OR b.user_id IS NOT NULL)
+FOR NO KEY UPDATE OF m
+`
+
+type MessageForChangeParams struct {
+	UserID *uuid.UUID
+	ID     uuid.UUID
+	RoomID uuid.UUID
+}
+
+type MessageForChangeRow struct {
+	Seq           int64
+	AuthorID      uuid.UUID
+	Deleted       bool
+	DeletedByUser bool
+	Archived      bool
+	Member        bool
+	Moderates     bool
+}
+
+// A message, and what decides whether the user may change it.
+func (q *Queries) MessageForChange(ctx context.Context, arg MessageForChangeParams) (MessageForChangeRow, error) {
+	row := q.db.QueryRow(ctx, messageForChange, arg.UserID, arg.ID, arg.RoomID)
+	var i MessageForChangeRow
+	err := row.Scan(
+		&i.Seq,
+		&i.AuthorID,
+		&i.Deleted,
+		&i.DeletedByUser,
+		&i.Archived,
+		&i.Member,
+		&i.Moderates,
+	)
+	return i, err
+}
+
 const messagesBetween = `-- name: MessagesBetween :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
        m.edited_at, m.deleted_at
@@ -277,5 +320,42 @@ SELECT pg_notify('probe', '') FROM (SELECT count(*) FROM chat.post_batch('{}', '
 // Fails where a batch would: it writes and notifies as one does, without a message.
 func (q *Queries) ProbeWriting(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, probeWriting)
+	return err
+}
+
+const setMessageBody = `-- name: SetMessageBody :exec
+UPDATE chat.messages SET body = $1 WHERE room_id = $2 AND seq = $3 AND body <> $1
+`
+
+type SetMessageBodyParams struct {
+	Body   string
+	RoomID uuid.UUID
+	Seq    int64
+}
+
+func (q *Queries) SetMessageBody(ctx context.Context, arg SetMessageBodyParams) error {
+	_, err := q.db.Exec(ctx, setMessageBody, arg.Body, arg.RoomID, arg.Seq)
+	return err
+}
+
+const setMessageDeleted = `-- name: SetMessageDeleted :exec
+UPDATE chat.messages SET deleted_at = CASE WHEN $1::boolean THEN now() END, deleted_by = CASE WHEN $1::boolean THEN $2::uuid END
+WHERE room_id = $3 AND seq = $4
+`
+
+type SetMessageDeletedParams struct {
+	Deleted bool
+	UserID  uuid.UUID
+	RoomID  uuid.UUID
+	Seq     int64
+}
+
+func (q *Queries) SetMessageDeleted(ctx context.Context, arg SetMessageDeletedParams) error {
+	_, err := q.db.Exec(ctx, setMessageDeleted,
+		arg.Deleted,
+		arg.UserID,
+		arg.RoomID,
+		arg.Seq,
+	)
 	return err
 }

@@ -16,14 +16,16 @@ const live = (() => {
   let ended = "";      // why there will be no more connection
   let slow = false;    // an answer is overdue
 
-  function toast(text, href, label) {
+  // toast tells something for a moment, with a link or something to do: { href, label } or { act, label }.
+  function toast(text, more) {
     const box = document.getElementById("toast");
     box.replaceChildren(text);
-    if (href) {
-      const link = document.createElement("a");
-      link.href = href;
-      link.textContent = label;
-      box.append(" ", link);
+    if (more) {
+      const offer = document.createElement(more.href ? "a" : "button");
+      if (more.href) offer.href = more.href;
+      else offer.addEventListener("click", () => { box.replaceChildren(); more.act(); });
+      offer.textContent = more.label;
+      box.append(" ", offer);
     }
     clearTimeout(toast.timer);
     toast.timer = setTimeout(() => box.replaceChildren(), 8000);
@@ -107,7 +109,7 @@ const live = (() => {
     answered(id);
     keep();
     if (view?.room === w.room) view.failed(id, why);
-    else toast(`A message was not sent. ${why}`, `/rooms/${encodeURIComponent(w.slug)}`, `To #${w.slug}`);
+    else toast(`A message was not sent. ${why}`, { href: `/rooms/${encodeURIComponent(w.slug)}`, label: `To #${w.slug}` });
   }
 
   // --- what was read --------------------------------------------------------------------------------------------------
@@ -204,7 +206,7 @@ const live = (() => {
   }
   function end(text, label, href) {
     ended = text;
-    if (view) view.problem(`${text}.`, href, label); else toast(`${text}.`, href, label);
+    if (view) view.problem(`${text}.`, href, label); else toast(`${text}.`, { href, label });
   }
 
   return {

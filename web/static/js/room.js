@@ -142,7 +142,11 @@ function Room(root) {
   // --- a message's tools ----------------------------------------------------------------------------------------------
   const tools = find("#tools");
   function showTools(article) {
-    if (!article?.dataset.seq) { hideTools(); return; }
+    if (!article?.dataset.seq || article.classList.contains("editing")) { hideTools(); return; }
+    const mine = article.dataset.author === live.user, there = !article.querySelector(".removed");
+    tools.querySelector(".copy").hidden = !there;
+    tools.querySelector(".edit").hidden = !mine || !there || !body;
+    tools.querySelector(".delete").hidden = !(mine || "may" in root.dataset) || !there || !body;
     if (tools.parentNode !== article) article.append(tools);
     tools.hidden = false;
   }
@@ -161,8 +165,69 @@ function Room(root) {
   tools.addEventListener("click", (e) => {
     const article = tools.closest(".message");
     if (e.target.closest(".unread-from")) unreadFrom(article);
+    if (e.target.closest(".copy")) copy(article);
+    if (e.target.closest(".edit")) edit(article);
+    if (e.target.closest(".delete")) remove(article);
     hideTools();
   });
+  async function copy(article) {
+    try {
+      await navigator.clipboard.writeText(article.querySelector(".body").textContent);
+      live.toast("Copied.");
+    } catch { live.toast("The browser does not let the page copy. Select the text instead."); }
+  }
+  // act asks for a change of a message; what comes of it comes as to everybody. The error's message is for people.
+  async function act(id, what, fields = {}) {
+    let answer;
+    try {
+      answer = await fetch(`/rooms/${encodeURIComponent(slug)}/messages/${id}/${what}`, {
+        method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams(fields),
+      });
+    } catch { throw new Error("The server cannot be reached. Try again in a moment."); }
+    if (answer.redirected) throw new Error("You are signed out. Sign in again.");
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+  async function remove(article) {
+    const id = article.id.slice(2);
+    try {
+      await act(id, "delete");
+      live.toast("Deleted.", { label: "Undo", act: () => act(id, "undelete").catch((e) => live.toast(e.message)) });
+    } catch (e) { live.toast(e.message); }
+  }
+  function edit(article) {
+    if (article.classList.contains("editing")) return;
+    const id = article.id.slice(2), text = article.querySelector(".body").textContent;
+    const editor = document.createElement("form");
+    editor.className = "editor";
+    editor.innerHTML = `<textarea aria-label="Edit the message"></textarea><p class="field-error" role="alert" hidden></p>
+      <div class="row"><button class="primary">Save</button><button type="button" class="cancel">Cancel</button></div>`;
+    const area = editor.querySelector("textarea"), error = editor.querySelector(".field-error");
+    area.value = text;
+    article.querySelector(".said").append(editor);
+    article.classList.add("editing");
+    const close = () => { // the message may have been swapped meanwhile
+      editor.closest(".message")?.classList.remove("editing");
+      editor.remove();
+      body?.focus({ preventScroll: true });
+    };
+    const say = (why) => { error.textContent = why; error.hidden = false; area.focus(); };
+    editor.querySelector(".cancel").addEventListener("click", close);
+    area.addEventListener("keydown", (e) => {
+      if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
+      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); editor.requestSubmit(); }
+    });
+    area.addEventListener("keypress", (e) => { if (e.key === "Enter" && !e.shiftKey) e.preventDefault(); }); // as in the composer
+    editor.addEventListener("submit", async (e) => {
+      e.preventDefault();
+      if (area.value.trim() === text) { close(); return; }
+      if (!length(area.value)) { say("A message needs some text. To remove it, delete it."); return; }
+      if (length(area.value) > maxBody) { say("This is too long for one message."); return; }
+      try { await act(id, "edit", { body: area.value }); close(); } catch (why) { say(why.message); }
+    });
+    area.focus();
+    area.setSelectionRange(text.length, text.length);
+    if (editor.getBoundingClientRect().bottom > log.getBoundingClientRect().bottom) editor.scrollIntoView({ block: "nearest" });
+  }
   // The arrows go from message to message.
   log.addEventListener("keydown", (e) => {
     if (e.key !== "ArrowUp" && e.key !== "ArrowDown" || e.target.closest("input, a")) return;
@@ -252,7 +317,7 @@ function Room(root) {
   }
   const said = find("#composer-error");
   function problem(text, href, label) {
-    if (!form) { live.toast(text, href, label); return; }
+    if (!form) { live.toast(text, href && { href, label }); return; }
     said.replaceChildren(text);
     if (!href) return;
     const link = document.createElement("a");
@@ -286,6 +351,11 @@ function Room(root) {
     body.addEventListener("keydown", (e) => {
       if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); form.requestSubmit(); }
     });
+    body.addEventListener("keydown", (e) => { // ↑ where nothing is typed: edit one's last message
+      if (e.key !== "ArrowUp" || body.value || e.shiftKey || e.altKey || e.ctrlKey || e.metaKey) return;
+      const mine = [...messages.querySelectorAll(".message")].findLast((m) => m.dataset.author === live.user && !m.querySelector(".removed"));
+      if (mine) { e.preventDefault(); edit(mine); }
+    });
     // Keyboards that send the character by itself would leave a line break behind.
     body.addEventListener("keypress", (e) => { if (e.key === "Enter" && !e.shiftKey) e.preventDefault(); });
     form.addEventListener("submit", (e) => {
@@ -310,15 +380,20 @@ function Room(root) {
   }
 
   // --- what comes -------------------------------------------------------------------------------------------------------
+  let kept = null, keptFocus = false; // the editor of a message that is swapped, and whether one types in it
   let then = { there: true, height: 0 }; // the log before a swap
   function before(frame) { // reports whether the frame is to be swapped in
     then = { there: atBottom(), height: log.scrollHeight };
     switch (frame.type) {
       case "messages":
         return frame.last > has.seq; // else they are here already
-      case "change": // of a message that is not on the page: nothing to do
-        if (document.querySelector(frame.target)?.contains(tools)) hideTools();
-        return document.querySelector(frame.target) !== null;
+      case "change": { // of a message that is not on the page: nothing to do
+        const article = document.querySelector(frame.target);
+        kept = article?.querySelector(".editor") ?? null;
+        keptFocus = kept?.contains(document.activeElement) ?? false;
+        if (article?.contains(tools)) hideTools();
+        return article !== null;
+      }
       case "changed":
         has.rev = Math.max(has.rev, frame.rev);
         break;
@@ -330,7 +405,17 @@ function Room(root) {
     return true;
   }
   function after(frame) {
-    if (frame.type === "change") { arrange(); if (then.there) toBottom(); }
+    if (frame.type === "change") {
+      const article = document.querySelector(frame.target);
+      if (kept && article && !article.querySelector(".removed")) { // it was being edited here
+        article.querySelector(".said").append(kept);
+        article.classList.add("editing");
+        if (keptFocus) kept.querySelector("textarea").focus({ preventScroll: true });
+      }
+      if (firstNew?.id === article?.id) firstNew = article;
+      arrange();
+      if (then.there) toBottom();
+    }
     if (frame.type !== "messages") return;
     const read = sidebar.read(room);
     has.seq = frame.last;

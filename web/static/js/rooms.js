@@ -45,7 +45,7 @@
       } catch (error) {
         if (turn !== going) return;
         if (error.elsewhere) location.assign(to);
-        else live.toast(`The room could not be opened: ${error.message === "Failed to fetch" ? "the server cannot be reached" : error.message}.`, to, "Try again");
+        else live.toast(`The room could not be opened: ${error.message === "Failed to fetch" ? "the server cannot be reached" : error.message}.`, { href: to, label: "Try again" });
         return;
       } finally {
         sidebar.link(to)?.removeAttribute("aria-busy");

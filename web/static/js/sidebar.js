@@ -25,11 +25,11 @@ const sidebar = (() => {
     const here = li.querySelector("a").pathname === path;
     if (here) li.querySelector("a").setAttribute("aria-current", "page"); else li.querySelector("a").removeAttribute("aria-current");
     const list = document.getElementById(count > 0 && !here ? "unread-rooms" : "starred" in li.dataset ? "starred-rooms" : isDirect(li) ? "direct-rooms" : "other-rooms");
-    if (li.parentNode === list) return;
     const name = li.dataset.name;
-    const next = [...list.children].find((other) => other.dataset.name.localeCompare(name, undefined, { sensitivity: "base" }) > 0);
+    const next = [...list.children].find((other) => other !== li && other.dataset.name.localeCompare(name, undefined, { sensitivity: "base" }) > 0) ?? null;
+    if (li.parentNode === list && li.nextElementSibling === next) return;
     const focused = li.contains(document.activeElement) ? document.activeElement : null;
-    list.insertBefore(li, next ?? null);
+    list.insertBefore(li, next);
     focused?.focus({ preventScroll: true });
   }
   function showAll() {
@@ -66,7 +66,20 @@ const sidebar = (() => {
       if (!answer.ok || answer.redirected) return;
       const fragment = document.createElement("template");
       fragment.innerHTML = await answer.text();
-      document.getElementById("rooms").replaceWith(fragment.content.getElementById("rooms"));
+      const fresh = new Map([...fragment.content.querySelectorAll("li")].map((li) => [li.dataset.room, li]));
+      // What is there stays the same element: somebody may be about to click on it.
+      for (const li of items()) {
+        const now = fresh.get(li.dataset.room);
+        fresh.delete(li.dataset.room);
+        if (!now) { li.remove(); continue; }
+        const a = li.querySelector("a"), then = now.querySelector("a");
+        for (const name of li.getAttributeNames()) if (!now.hasAttribute(name)) li.removeAttribute(name);
+        for (const { name, value } of now.attributes) li.setAttribute(name, value);
+        a.href = then.getAttribute("href");
+        a.querySelector(":scope > span:not(.face)").textContent = li.dataset.name;
+        if (a.firstElementChild.outerHTML !== then.firstElementChild.outerHTML) a.firstElementChild.replaceWith(then.firstElementChild);
+      }
+      for (const li of fresh.values()) document.getElementById("other-rooms").append(li);
       showAll();
     } catch { /* the server cannot be reached: it is told anew after the next connection */ }
   }
