@@ -54,7 +54,7 @@ type dialect interface {
 	online(j *joined, told, now *online) []byte
 	// unread tells what has moved in the user's rooms.
 	unread(c unread.Changes) []byte
-	// typing tells who is typing; it may be nil.
+	// typing tells who is typing.
 	typing(j *joined, names []string) []byte
 	// ended tells that the room delivers nothing more.
 	ended(c *conn, j *joined, err error)

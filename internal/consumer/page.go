@@ -40,6 +40,7 @@ type pageOut struct {
 	Online  *int      `json:"online,omitempty"`
 	Rooms   any       `json:"rooms,omitempty"`
 	All     bool      `json:"all,omitempty"`
+	Typing  *[]string `json:"typing,omitempty"` // names
 	Code    chat.Code `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Target  string    `json:"target,omitempty"`
@@ -60,6 +61,8 @@ func (p *page) receive(c *conn, data []byte) error {
 		return p.open(c, in)
 	case "read":
 		return p.read(c, in)
+	case "typing":
+		return p.types(c, in)
 	case "post":
 		if err := p.post(c, in); err != nil {
 			c.answer(p.failure(in.ID, err))
@@ -68,7 +71,7 @@ func (p *page) receive(c *conn, data []byte) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open, post and read.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open, post, read and typing.", in.Type)
 }
 
 // open leaves the room that is open and opens another at the cursor; without a room it only leaves.
@@ -188,8 +191,21 @@ func pageOnline(room uuid.UUID, html []byte, n int) []byte {
 	return frame(pageOut{Type: "presence", Room: room.String(), Online: &n, Target: within(room, "#people"), Swap: "innerHTML", Content: string(html)})
 }
 
-// typing is told to programs alone, for now.
-func (p *page) typing(*joined, []string) []byte { return nil }
+// types takes that the user types in the open room; of a room that was left meanwhile nobody needs to know.
+func (p *page) types(c *conn, in pageIn) error {
+	id, err := parseRoom(in.Room)
+	if err != nil {
+		return err
+	}
+	if j := c.at(id); j != nil {
+		return c.typing(j)
+	}
+	return nil
+}
+
+func (p *page) typing(j *joined, names []string) []byte {
+	return frame(pageOut{Type: "typing", Room: j.room.ID.String(), Typing: &names})
+}
 
 func (p *page) ended(c *conn, j *joined, err error) {
 	c.answer(ended(j.room.ID, err))

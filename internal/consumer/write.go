@@ -159,9 +159,7 @@ func (c *conn) take(j *joined, out net.Buffers) net.Buffers {
 		if u.Typing != nil {
 			names = u.Typing.Names
 		}
-		if f := c.dialect.typing(j, names); f != nil {
-			out = append(out, f)
-		}
+		out = append(out, c.dialect.typing(j, names))
 		j.typists = u.Typing
 	}
 	j.again = 0

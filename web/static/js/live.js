@@ -227,6 +227,8 @@ const live = (() => {
       reads.set(room, { seq, back });
       reading ||= setTimeout(tellReads, 500);
     },
+    // typing tells that the reader types; what the connection does not take is not told later.
+    typing(room) { if (caughtUp) socket?.send(JSON.stringify({ type: "typing", room })); },
     again(id) {
       delete waiting.get(id)?.failed;
       keep();

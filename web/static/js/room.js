@@ -348,6 +348,14 @@ function Room(root) {
     body.required = false; // white space is told below
     typed();
     body.addEventListener("input", typed);
+    let told = 0; // when it was told last that the reader types
+    body.addEventListener("input", () => {
+      const now = performance.now();
+      if (!body.value.trim() || now - told < 3000 && told) return;
+      told = now;
+      live.typing(room);
+    });
+    form.addEventListener("submit", () => { told = 0; });
     body.addEventListener("keydown", (e) => {
       if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); form.requestSubmit(); }
     });
@@ -397,6 +405,9 @@ function Room(root) {
       case "changed":
         has.rev = Math.max(has.rev, frame.rev);
         break;
+      case "typing":
+        showTyping(frame.typing);
+        break;
       case "presence":
         view.online = online.textContent = frame.online;
         live.showState();
@@ -438,6 +449,12 @@ function Room(root) {
     }
   }
 
+  function showTyping(names) {
+    const others = names.filter((name) => name !== document.body.dataset.name);
+    find("#typing").textContent = others.length === 0 ? "" : others.length === 1 ? `${others[0]} is typing…`
+      : others.length <= 3 ? `${others.slice(0, -1).join(", ")} and ${others.at(-1)} are typing…` : "Several people are typing…";
+  }
+
   // "Show all" opens a message downward: its first line stays where it is.
   messages.addEventListener("change", (e) => {
     if (!e.target.matches(".unclamp")) return;
@@ -454,6 +471,7 @@ function Room(root) {
     place = log.scrollTop;
     keepUnread = false;
     hideTools();
+    showTyping([]);
   }
   function shown() {
     drawLine(sidebar.read(room));
