@@ -179,6 +179,15 @@ func TestRoomsAsTheirPeopleHaveThem(t *testing.T) {
 	eve.until(`document.title === "ada · pgchat" && !document.querySelector("#switcher").open && window.same`)
 	eve.sees("between us")
 
+	// The shortcuts, unless one types.
+	eve.do(chromedp.SendKeys(chromedp.CSS("#body"), "?"))
+	eve.until(`document.querySelector("#body").value === "?" && !document.querySelector("#shortcuts").open && (document.querySelector("#body").value = "", document.querySelector("#log").focus(), true)`)
+	eve.do(chromedp.KeyEvent("?"))
+	eve.until(`document.querySelector("#shortcuts").open`)
+	eve.screenshot("shortcuts")
+	eve.do(chromedp.KeyEvent(kb.Escape))
+	eve.until(`!document.querySelector("#shortcuts").open`)
+
 	// Starred and muted.
 	ada.do(chromedp.Click(chromedp.CSS(".star button")))
 	ada.until(`document.querySelector("#starred-rooms li[data-name=eve]") && document.querySelector(".star [aria-pressed=true]")`)

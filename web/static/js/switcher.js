@@ -1,4 +1,4 @@
-// The quick switcher, Ctrl+K: rooms and people by a part of their names.
+// The quick switcher, Ctrl+K: rooms and people by a part of their names. And "?", which lists the shortcuts.
 "use strict";
 (() => {
   const dialog = document.getElementById("switcher");
@@ -42,7 +42,10 @@
       box.textContent = "The rooms and people cannot be listed just now. Close this and try again.";
     }
   }
+  const shortcuts = document.getElementById("shortcuts");
+  shortcuts.addEventListener("click", (e) => { if (e.target === shortcuts) shortcuts.close(); });
   addEventListener("keydown", (e) => {
+    if (e.key === "?" && !e.target.closest?.("input, textarea, [contenteditable]") && !document.querySelector("dialog[open]")) shortcuts.showModal();
     if (e.key.toLowerCase() === "k" && (e.ctrlKey || e.metaKey) && !e.shiftKey && !e.altKey) { e.preventDefault(); open(); }
   });
   document.addEventListener("click", (e) => { if (e.target.closest?.(".open-switcher")) open(); });
