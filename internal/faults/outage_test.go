@@ -163,6 +163,16 @@ func roundOfOutages(t *testing.T, random *rand.Rand, _ time.Duration) counts {
 	if starts := w.instances[0].starts.Load(); starts != 1 {
 		t.Errorf("the server was started %d times", starts)
 	}
+	if queueOf(t) != plainQueue {
+		// The queue was filled, and let go of while no server was there: one that starts has to free it.
+		held := queueHeld{w: w}
+		held.Break(ctx, random)
+		w.instances[0].signal(syscall.SIGKILL)
+		held.Mend(ctx)
+		w.flows(t, 30)
+		faults["instance killed"]++
+		faults["notifications held back"]++
+	}
 	w.settle(t)
 	c := w.counted()
 	c.faults = faults

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgchat/pgchat/internal/layer"
 	"github.com/pgchat/pgchat/internal/store"
@@ -97,7 +99,18 @@ func (l *Layer) commit(ctx context.Context, batch []note) error {
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
 	l.metrics.batch.Observe(float64(len(batch)))
-	return l.queries.Notify(ctx, notification(batch))
+	err := l.queries.Notify(ctx, notification(batch))
+	l.free(ctx, err)
+	return err
+}
+
+// free lets a full queue of notifications be used again, where that is why something was not sent: it remains full, even when
+// nobody holds it back any more, until it is asked how full it is. The next try tells.
+func (l *Layer) free(ctx context.Context, why error) {
+	var refused *pgconn.PgError
+	if errors.As(why, &refused) && refused.Code == "54000" {
+		_ = l.queries.AdvanceNotifications(ctx)
+	}
 }
 
 // notification makes one statement of the notes. Those that no notification holds are stored as events.

@@ -147,6 +147,7 @@ func (s *session) echo(ctx context.Context, other func(*pgconn.Notification)) er
 	sending, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	if _, err := s.layer.pool.Exec(sending, "SELECT pg_notify($1, 'echo')", s.layer.inbox); err != nil {
+		s.layer.free(sending, err)
 		return fmt.Errorf("send the echo: %w", err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, s.layer.intervals.echo)
