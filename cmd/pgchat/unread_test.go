@@ -100,3 +100,37 @@ func TestManyUnreadMessagesAreFound(t *testing.T) {
 	}
 	b.until(`JSON.stringify(%s.slice(-160)) === JSON.stringify([%s])`, shown, want)
 }
+
+func TestNotificationsOfTheDesktop(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.users (name) values ('eve')`)
+	addRooms(t, db, "design")
+	b.until(`document.querySelectorAll("#rooms li").length === 2`)
+	b.until(`(() => { window.told = [];
+		window.Notification = class { static permission = "granted"; constructor(title, { body, tag }) { told.push(title + ": " + body + (tag ? "" : "?")); } addEventListener() {} };
+		return true; })()`)
+	exec(t, db, `select chat.post('design', 'eve', '@ada, while you look')`)
+	b.badge("design", "1")
+	b.front(false)
+	exec(t, db, `select chat.post('design', 'eve', 'for nobody')`)
+	exec(t, db, `select chat.post('design', 'eve', 'for @ada')`)
+	b.badge("design", "2")
+	b.until(`told.join("; ") === "#design: You are mentioned. 3 unread"`)
+
+	// Of every message, where one wants it; of nothing, where one does not.
+	exec(t, db, `update chat.members set notify = 'all' where user_id = (select id from chat.users where name = 'ada') and room_id = (select id from chat.rooms where slug = 'design')`)
+	b.until(`document.querySelector("#rooms [data-name=design]").dataset.notify === "all"`)
+	exec(t, db, `select chat.post('design', 'eve', 'for all')`)
+	b.until(`told.length === 2`)
+	exec(t, db, `update chat.members set notify = 'nothing' where user_id = (select id from chat.users where name = 'ada') and room_id = (select id from chat.rooms where slug = 'design')`)
+	b.until(`document.querySelector("#rooms [data-name=design]").dataset.notify === "nothing"`)
+	exec(t, db, `select chat.post('design', 'eve', 'for all')`)
+	b.until(`Number(document.querySelector("#rooms [data-name=design]").dataset.last) === 5 && told.length === 2`)
+
+	// What a browser was not asked yet, the settings ask.
+	b.do(chromedp.Navigate(site.address + "/rooms/design/settings"))
+	b.until(`document.readyState === "complete" && !document.querySelector(".ask-notifications").hidden === (Notification.permission === "default") &&
+		!document.querySelector(".no-notifications").hidden === (Notification.permission === "denied")`)
+}

@@ -59,6 +59,15 @@ const sidebar = (() => {
     shown.addEventListener("click", () => { window.focus(); li.querySelector("a").click(); shown.close(); });
   }
 
+  function showPermission() {
+    const ask = document.querySelector(".ask-notifications");
+    if (!ask || !("Notification" in window)) return;
+    ask.hidden = Notification.permission !== "default";
+    document.querySelector(".no-notifications").hidden = Notification.permission !== "denied";
+    ask.querySelector("button").onclick = async () => { await Notification.requestPermission(); showPermission(); };
+  }
+  showPermission();
+
   let loading = null;
   async function load() { // the list anew
     try {
