@@ -24,6 +24,7 @@ type Message struct {
 	Rev       int64      // the room's change number at its latest change; 0: never changed
 	EditedAt  *time.Time // nil: never edited
 	DeletedAt *time.Time // nil: it shows
+	Extra     []byte     // what belongs to it beyond its text: the JSON object of chat.messages.extra; nil: nothing
 }
 
 // CheckBody returns the body without white space around it. The error is an [Error] of code Invalid about the field "body".

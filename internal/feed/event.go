@@ -32,10 +32,10 @@ func (e *Event) Encoded(format string, make func(*Event) any) any {
 func (e *Event) bytes() int {
 	n := 0
 	for _, m := range e.Messages {
-		n += len(m.Body) + 100
+		n += len(m.Body) + len(m.Extra) + 100
 	}
 	for _, m := range e.Changes {
-		n += len(m.Body) + 100
+		n += len(m.Body) + len(m.Extra) + 100
 	}
 	return n
 }

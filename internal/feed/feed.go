@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -158,6 +159,17 @@ type payloadMessage struct {
 	Rev       int64      `json:"rev"`
 	EditedAt  *time.Time `json:"edited_at"`
 	DeletedAt *time.Time `json:"deleted_at"`
+	Extra     rawObject  `json:"extra"`
+}
+
+// rawObject is a JSON object as it stands; nil for null.
+type rawObject []byte
+
+func (o *rawObject) UnmarshalJSON(text []byte) error {
+	if string(text) != "null" {
+		*o = slices.Clone(text)
+	}
+	return nil
 }
 
 // Receive implements [layer.Receiver].

@@ -163,7 +163,7 @@ func (r *room) messages(carried []payloadMessage) []chat.Message {
 	for i, m := range carried {
 		messages[i] = chat.Message{
 			RoomID: r.id, Seq: m.Seq, ID: m.ID, AuthorID: m.AuthorID, Author: m.Author, Body: m.Body, CreatedAt: m.CreatedAt,
-			Rev: m.Rev, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt,
+			Rev: m.Rev, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt, Extra: m.Extra,
 		}
 	}
 	return messages

@@ -24,7 +24,7 @@ func (q *Queries) AdvanceNotifications(ctx context.Context) error {
 
 const changedMessages = `-- name: ChangedMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN m.extra END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.rev > $2::bigint AND m.rev <= $3::bigint
 ORDER BY m.rev LIMIT $4
@@ -48,6 +48,7 @@ type ChangedMessagesRow struct {
 	Rev       int64
 	EditedAt  *time.Time
 	DeletedAt *time.Time
+	Extra     []byte
 }
 
 // Messages as they now are that changed since one rev and up to another.
@@ -76,6 +77,7 @@ func (q *Queries) ChangedMessages(ctx context.Context, arg ChangedMessagesParams
 			&i.Rev,
 			&i.EditedAt,
 			&i.DeletedAt,
+			&i.Extra,
 		); err != nil {
 			return nil, err
 		}
@@ -156,7 +158,7 @@ func (q *Queries) MessageForChange(ctx context.Context, arg MessageForChangePara
 
 const messagesBetween = `-- name: MessagesBetween :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN m.extra END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq BETWEEN $2 AND $3
 ORDER BY m.seq
@@ -179,6 +181,7 @@ type MessagesBetweenRow struct {
 	Rev       int64
 	EditedAt  *time.Time
 	DeletedAt *time.Time
+	Extra     []byte
 }
 
 func (q *Queries) MessagesBetween(ctx context.Context, arg MessagesBetweenParams) ([]MessagesBetweenRow, error) {
@@ -201,6 +204,7 @@ func (q *Queries) MessagesBetween(ctx context.Context, arg MessagesBetweenParams
 			&i.Rev,
 			&i.EditedAt,
 			&i.DeletedAt,
+			&i.Extra,
 		); err != nil {
 			return nil, err
 		}
@@ -214,7 +218,7 @@ func (q *Queries) MessagesBetween(ctx context.Context, arg MessagesBetweenParams
 
 const newestMessages = `-- name: NewestMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN m.extra END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq < $2
 ORDER BY m.seq DESC LIMIT $3
@@ -237,6 +241,7 @@ type NewestMessagesRow struct {
 	Rev       int64
 	EditedAt  *time.Time
 	DeletedAt *time.Time
+	Extra     []byte
 }
 
 func (q *Queries) NewestMessages(ctx context.Context, arg NewestMessagesParams) ([]NewestMessagesRow, error) {
@@ -259,6 +264,7 @@ func (q *Queries) NewestMessages(ctx context.Context, arg NewestMessagesParams) 
 			&i.Rev,
 			&i.EditedAt,
 			&i.DeletedAt,
+			&i.Extra,
 		); err != nil {
 			return nil, err
 		}
