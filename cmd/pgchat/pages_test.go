@@ -86,7 +86,7 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	b.until(`%s.at(-1) === "posted by a form" && %s`, shown, lastInSight)
 	b.do(chromedp.Click(chromedp.CSS("a.older")))
 	b.until(`%s.at(-1) === "message 71" && document.querySelectorAll("#messages .message").length === 50`, shown)
-	b.do(chromedp.Click(chromedp.CSS(".newer a")))
+	b.do(chromedp.Click(chromedp.CSS(".newer .newest")))
 	b.until(`%s.at(-1) === "posted by a form"`, shown)
 	b.do(chromedp.Navigate(site.address + "/rooms/none"))
 	b.until(`document.querySelector(".status")?.textContent === "404"`)

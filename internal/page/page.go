@@ -10,6 +10,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -93,7 +94,8 @@ type Room struct {
 	Room     chat.Room
 	Messages []chat.Message // oldest first
 	Older    bool           // there are messages before them
-	Latest   bool           // they are the newest; false when looking back without JavaScript
+	Latest   bool           // they are the newest; else the page looks back
+	At       int64          // seq of the message that was asked for; 0: none
 	Cursor   chat.Cursor    // what the page has; the WebSocket resumes there
 	People   []Person       // who is online
 	May      bool           // the user may delete what others have said
@@ -161,20 +163,16 @@ func (p *Pages) Render(w io.Writer, data any) error {
 
 // Messages is the fragment that is appended to the log.
 func (p *Pages) Messages(messages []chat.Message) []byte {
-	return p.fragment("messages", plain(messages))
+	return p.fragment("messages", plain(messages, 0))
 }
 
 // People is the inside of the list of people.
 func (p *Pages) People(people []Person) []byte { return p.fragment("people", people) }
 
-// Older is the fragment that comes before the oldest message on the page: a link to what is older still, if there is,
-// and the messages.
-func (p *Pages) Older(slug string, messages []chat.Message, more bool) []byte {
-	var out []byte
-	if more && len(messages) > 0 {
-		out = p.fragment("older", olderLink{Slug: slug, More: true, Before: messages[0].Seq})
-	}
-	return append(out, p.Messages(messages)...)
+// Window is the fragment with some of a room's messages: a link to what is older still, if there is, the notice, if there
+// is, and the messages, that which was asked for marked.
+func (p *Pages) Window(r Room) []byte {
+	return slices.Concat(p.fragment("older", older(r)), p.fragment("log-notice", r.Notice), p.fragment("messages", plain(r.Messages, r.At)))
 }
 
 // Sidebar is the list of rooms.
@@ -204,6 +202,7 @@ type shownMessage struct {
 	chat.Message
 	Day       string // "": the same day as the message before
 	Continues bool   // by the same author as the message before, soon after it
+	Found     bool   // it was asked for
 }
 
 type olderLink struct {
@@ -265,12 +264,12 @@ func (p *Pages) funcs() template.FuncMap {
 		"own": func(u *chat.User) shownMessage {
 			return shownMessage{Message: chat.Message{AuthorID: u.ID, Author: u.Name, Body: "…"}}
 		},
-		"older": func(r Room) olderLink {
-			link := olderLink{Slug: r.Room.Slug, More: r.Older}
-			if len(r.Messages) > 0 {
-				link.Before = r.Messages[0].Seq
+		"older": older,
+		"last": func(messages []chat.Message) int64 {
+			if len(messages) == 0 {
+				return 0
 			}
-			return link
+			return messages[len(messages)-1].Seq
 		},
 	}
 }
@@ -321,10 +320,18 @@ func initials(name string) string {
 	return string(letters)
 }
 
-func plain(messages []chat.Message) []shownMessage {
+func older(r Room) olderLink {
+	link := olderLink{Slug: r.Room.Slug, More: r.Older}
+	if len(r.Messages) > 0 {
+		link.Before = r.Messages[0].Seq
+	}
+	return link
+}
+
+func plain(messages []chat.Message, at int64) []shownMessage {
 	shown := make([]shownMessage, len(messages))
 	for i, m := range messages {
-		shown[i].Message = m
+		shown[i].Message, shown[i].Found = m, at > 0 && m.Seq == at
 	}
 	return shown
 }
@@ -333,8 +340,8 @@ func plain(messages []chat.Message) []shownMessage {
 const groupWithin = 5 * time.Minute
 
 // grouped is for browsers without JavaScript, in UTC; the page's script does the same in local time.
-func grouped(messages []chat.Message) []shownMessage {
-	shown := plain(messages)
+func grouped(messages []chat.Message, at int64) []shownMessage {
+	shown := plain(messages, at)
 	for i := range shown {
 		m := &shown[i]
 		day := m.CreatedAt.UTC().Format("Monday, 2 January 2006")

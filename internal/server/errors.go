@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/consumer"
 	"github.com/pgchat/pgchat/internal/page"
 	"github.com/pgchat/pgchat/internal/postgres"
 )
@@ -78,6 +79,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if f.Status >= http.StatusInternalServerError {
 		s.Log.Error("a request failed", "request", f.RequestID, "method", r.Method, "path", r.URL.Path, "error", cause)
+	}
+	if wantsJSON(r) {
+		code := chat.Unavailable
+		if e != nil {
+			code = e.Code
+		}
+		writeJSON(w, f.Status, consumer.Failure(code, f.Message))
+		return
 	}
 	if r.Header.Get("HX-Request") == "true" { // a page's script shows it in its place
 		http.Error(w, f.Message, f.Status)

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"regexp"
@@ -84,21 +85,36 @@ func TestTheServerSpeaksAsTheProtocolsDocumentSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ws := s.program(t, s.token(t, "ada"))
+	token := s.token(t, "ada")
+	ws := s.program(t, token)
 	var waiting []map[string]any // frames that may come in any order
 	sent, expected := 0, 0
-	for _, line := range regexp.MustCompile(`(?m)^    [→←] .*$`).FindAllString(string(text), -1) {
+	var answered string // by HTTP: status and body
+	for _, line := range regexp.MustCompile(`(?m)^    ([→←]|GET|\d{3}) .*$`).FindAllString(string(text), -1) {
 		direction, data, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if direction == "→" {
+		switch direction {
+		case "GET":
+			a := s.do(t, client(t), "GET", data, nil, "Accept", "application/json", "Authorization", "Bearer "+token)
+			answered = fmt.Sprint(a.status, " ", a.body)
+			continue
+		case "→":
 			send(t, ws, data)
 			sent++
 			continue
 		}
-		expected++
 		var want map[string]any
 		if err := json.Unmarshal([]byte(data), &want); err != nil {
 			t.Fatalf("%s: %v", data, err)
 		}
+		if direction != "←" {
+			var got map[string]any
+			status, body, _ := strings.Cut(answered, " ")
+			if err := json.Unmarshal([]byte(body), &got); err != nil || status != direction || !like(want, got) {
+				t.Errorf("the document says\n%s, the server\n%s (%v)", line, answered, err)
+			}
+			continue
+		}
+		expected++
 		if want["type"] == "changes" && want["rev"] == 1.0 {
 			if _, err := s.pool.Exec(t.Context(), `update chat.messages set body = 'hello, all'`); err != nil {
 				t.Fatal(err)

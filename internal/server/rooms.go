@@ -1,10 +1,8 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -13,8 +11,6 @@ import (
 	"github.com/pgchat/pgchat/internal/consumer"
 	"github.com/pgchat/pgchat/internal/page"
 )
-
-const pageLength = 50 // messages on a page
 
 // base is what every page of somebody who is signed in has.
 func (s *Server) base(r *http.Request) (page.Base, error) {
@@ -75,29 +71,28 @@ func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
 
 func roomPath(slug string) string { return "/rooms/" + url.PathEscape(slug) }
 
-// room is the room page; with ?before=SEQ what came before that message. The pages' script asks for the fragments of either.
+// room is the room page at its newest messages, or at another place: ?before=SEQ, ?after=SEQ, ?at=SEQ, ?date=DAY. The pages' script
+// asks for fragments: the room's part of the page, or, of another place, the messages alone, unless with ?view.
 func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
 	if err != nil {
 		return err
 	}
-	var before int64
-	if given := r.URL.Query().Get("before"); given != "" {
-		if before, err = strconv.ParseInt(given, 10, 64); err != nil || before < 1 {
-			return chat.Errorf(chat.Invalid, "%q is not the number of a message.", given)
-		}
+	at, err := placeIn(r.URL.Query())
+	if err != nil {
+		return err
 	}
 	data, fragment := page.Room{PostID: newID()}, r.Header.Get("HX-Request") == "true"
 	switch {
-	case fragment && before > 0:
-		messages, older, err := s.page(r.Context(), room.ID, before)
-		if err != nil {
+	case fragment && !at.newest() && !r.URL.Query().Has("view"):
+		data.Room = room
+		if err := s.window(r.Context(), at, &data); err != nil {
 			return err
 		}
-		writeHTML(w, http.StatusOK, s.Pages.Older(room.Slug, messages, older))
+		writeHTML(w, http.StatusOK, s.Pages.Window(data))
 		return nil
 	case fragment:
-		if err := s.fillRoom(r, room, 0, &data); err != nil {
+		if err := s.fillRoom(r, room, at, &data); err != nil {
 			return err
 		}
 		view, err := s.Pages.View(data)
@@ -107,32 +102,26 @@ func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 		writeHTML(w, http.StatusOK, view)
 		return nil
 	}
-	return s.renderRoom(w, r, http.StatusOK, room, before, data)
+	return s.renderRoom(w, r, http.StatusOK, room, at, data)
 }
 
-func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, room chat.Room, before int64, data page.Room) error {
+func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, room chat.Room, at place, data page.Room) error {
 	var err error
 	if data.Base, err = s.base(r); err != nil {
 		return err
 	}
-	if err := s.fillRoom(r, room, before, &data); err != nil {
+	if err := s.fillRoom(r, room, at, &data); err != nil {
 		return err
 	}
 	return s.render(w, status, data)
 }
 
 // fillRoom fills in what every showing of a room has.
-func (s *Server) fillRoom(r *http.Request, room chat.Room, before int64, data *page.Room) error {
-	// The cursor is read before the messages: what comes between is sent again rather than missed.
-	data.Room, data.Latest, data.May = room, before == 0, room.May(*of(r).user)
+func (s *Server) fillRoom(r *http.Request, room chat.Room, at place, data *page.Room) error {
+	data.Room, data.May = room, room.May(*of(r).user)
 	data.Address = s.origin(r) + roomPath(room.Slug)
-	var err error
-	if data.Messages, data.Older, err = s.page(r.Context(), room.ID, before); err != nil {
+	if err := s.window(r.Context(), at, data); err != nil {
 		return err
-	}
-	data.Cursor = chat.Cursor{Seq: 0, Rev: room.LastRev}
-	if n := len(data.Messages); n > 0 {
-		data.Cursor.Seq = data.Messages[n-1].Seq
 	}
 	people, err := s.Presence.Online(r.Context(), room.ID)
 	if err != nil {
@@ -150,12 +139,6 @@ func (s *Server) origin(r *http.Request) string {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
-}
-
-// page reads a page of messages and tells whether there are older ones.
-func (s *Server) page(ctx context.Context, roomID uuid.UUID, before int64) (messages []chat.Message, older bool, err error) {
-	messages, err = s.Messages.Page(ctx, roomID, before, pageLength)
-	return messages, err == nil && len(messages) > 0 && messages[0].Seq > 1, err
 }
 
 // newID makes the id under which the plain form posts.
@@ -190,7 +173,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) error {
 	if !ok && status(err) >= http.StatusInternalServerError {
 		return err
 	}
-	return s.renderRoom(w, r, status(err), room, 0, page.Room{Draft: r.PostForm.Get("body"), PostID: id, Errors: fields})
+	return s.renderRoom(w, r, status(err), room, place{}, page.Room{Draft: r.PostForm.Get("body"), PostID: id, Errors: fields})
 }
 
 func (s *Server) join(w http.ResponseWriter, r *http.Request) error {

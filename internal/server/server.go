@@ -100,6 +100,7 @@ func (s *Server) Handler() http.Handler {
 	route("GET /rooms/new", s.signedIn(s.newRoomForm))
 	route("POST /rooms", s.signedIn(s.newRoom))
 	route("GET /rooms/{slug}", s.signedIn(s.room))
+	route("GET /rooms/{slug}/messages", s.messages)
 	route("POST /rooms/{slug}/messages", s.signedIn(s.post))
 	route("POST /rooms/{slug}/messages/{id}/edit", s.signedIn(s.change(s.edit)))
 	route("POST /rooms/{slug}/messages/{id}/delete", s.signedIn(s.change(s.deleteMessage(true))))

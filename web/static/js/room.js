@@ -41,8 +41,11 @@ function Room(root) {
       if (newDay && article.parentNode === messages) {
         const line = document.createElement("div");
         line.className = "day";
-        line.setAttribute("role", "separator");
-        line.appendChild(document.createElement("span")).textContent = Room.dayOf(time);
+        const choose = line.appendChild(document.createElement("button"));
+        choose.type = "button";
+        choose.title = "Go to a day";
+        choose.textContent = Room.dayOf(time);
+        choose.popoverTargetElement = find("#to-date");
         (article === firstNew ? newLine : article).before(line);
       }
       article.classList.toggle("continues", !newDay && article !== firstNew && before.dataset.author === article.dataset.author && time - beforeTime < Room.groupWithin);
@@ -230,7 +233,7 @@ function Room(root) {
   }
   // The arrows go from message to message.
   log.addEventListener("keydown", (e) => {
-    if (e.key !== "ArrowUp" && e.key !== "ArrowDown" || e.target.closest("input, a")) return;
+    if (e.key !== "ArrowUp" && e.key !== "ArrowDown" || e.target.closest("input, a:not(.when)")) return;
     const all = [...messages.querySelectorAll(".message")], at = all.indexOf(document.activeElement.closest(".message"));
     const next = at < 0 ? all.at(-1) : all[at + (e.key === "ArrowUp" ? -1 : 1)];
     if (!next) return;
@@ -394,7 +397,7 @@ function Room(root) {
     then = { there: atBottom(), height: log.scrollHeight };
     switch (frame.type) {
       case "messages":
-        return frame.last > has.seq; // else they are here already
+        return frame.last > has.seq && !find(".newer"); // else they are here already, or the page looks back
       case "change": { // of a message that is not on the page: nothing to do
         const article = document.querySelector(frame.target);
         kept = article?.querySelector(".editor") ?? null;

@@ -1,0 +1,19 @@
+package consumer
+
+import "github.com/pgchat/pgchat/internal/chat"
+
+type v1History struct {
+	v1Messages
+	Cursor string `json:"cursor"`
+}
+
+// History is a page of a room's past as a program gets it: a frame of messages, and how far the room has come, which is the
+// cursor from which to go on live.
+func History(slug string, at chat.Cursor, messages []chat.Message) any {
+	return v1History{v1Messages{Type: "messages", Room: slug, Messages: v1List(messages)}, at.String()}
+}
+
+// Failure is why a program's request was refused, as the frame that says so.
+func Failure(code chat.Code, message string) any {
+	return v1Error{Type: "error", Code: code, Message: message}
+}

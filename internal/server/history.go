@@ -1,0 +1,169 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/consumer"
+	"github.com/pgchat/pgchat/internal/page"
+)
+
+const (
+	pageLength = 50  // messages on a page
+	mostAtOnce = 200 // that a program may ask for
+)
+
+// place is where in a room somebody wants to read: at most one of its fields is set, none: at the newest messages.
+type place struct {
+	before, after, at int64
+	since             time.Time
+}
+
+// placeIn reads where a room's page is to open.
+func placeIn(q url.Values) (place, error) {
+	var p place
+	given := 0
+	for name, to := range map[string]*int64{"before": &p.before, "after": &p.after, "at": &p.at} {
+		text := q.Get(name)
+		if text == "" {
+			continue
+		}
+		given++
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 || n == 0 && name != "after" {
+			return place{}, chat.Errorf(chat.Invalid, "%q is not the number of a message.", text)
+		}
+		*to = n
+		if name == "after" { // 0 is a place as well
+			p.after = n + 1
+		}
+	}
+	if text := q.Get("date"); text != "" {
+		given++
+		var err error
+		if p.since, err = time.Parse(time.DateOnly, text); err != nil {
+			if p.since, err = time.Parse(time.RFC3339, text); err != nil {
+				return place{}, chat.Errorf(chat.Invalid, "%q is not a date: it looks like 2026-03-01.", text)
+			}
+		}
+	}
+	if given > 1 {
+		return place{}, chat.Errorf(chat.Invalid, "Only one of before, after, at and date can be given.")
+	}
+	return p, nil
+}
+
+// newest reports whether no other place was asked for.
+func (p place) newest() bool { return p == place{} }
+
+// window reads the messages at the place. data.Room is known; where what was asked for is not there, data.Notice says so.
+func (s *Server) window(ctx context.Context, p place, data *page.Room) (err error) {
+	room := data.Room
+	if !p.since.IsZero() {
+		if p.at, err = s.Messages.FirstSince(ctx, room.ID, p.since); err != nil {
+			return err
+		}
+		if p.at == 0 {
+			data.Notice = "Nothing was said on that day or later. These are the newest messages."
+		}
+	}
+	switch {
+	case p.after > 0:
+		data.Messages, err = s.Messages.After(ctx, room.ID, p.after-1, pageLength)
+	case p.at > 0:
+		data.At = min(p.at, room.LastSeq)
+		if data.At < p.at && data.At > 0 {
+			data.Notice = fmt.Sprintf("There is no message %d here. This is the one nearest to it.", p.at)
+		}
+		data.Messages, err = s.Messages.Around(ctx, room.ID, data.At, pageLength)
+	}
+	if err == nil && len(data.Messages) == 0 { // also where nothing comes after the newest
+		data.Messages, err = s.Messages.Page(ctx, room.ID, p.before, pageLength)
+	}
+	if err != nil {
+		return err
+	}
+	// The cursor was read before the messages: what comes between is sent again rather than missed.
+	data.Cursor = chat.Cursor{Seq: room.LastSeq, Rev: room.LastRev}
+	data.Latest = room.LastSeq == 0
+	if n := len(data.Messages); n > 0 {
+		first, last := data.Messages[0].Seq, data.Messages[n-1].Seq
+		data.Older, data.Latest = first > 1, last >= room.LastSeq
+		data.Cursor.Seq = max(data.Cursor.Seq, last)
+	}
+	return nil
+}
+
+// messages is a page of a room's past, for programs; a browser is sent to the room.
+func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
+	if !wantsJSON(r) {
+		http.Redirect(w, r, roomPath(r.PathValue("slug"))+"?"+r.URL.RawQuery, http.StatusSeeOther) //nolint:gosec // an address of this site
+		return nil
+	}
+	user, err := s.caller(r)
+	if err != nil {
+		return err
+	}
+	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	q, limit := r.URL.Query(), pageLength
+	if text := q.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostAtOnce {
+			return chat.Errorf(chat.Invalid, "limit is a number from 1 to %d.", mostAtOnce)
+		}
+	}
+	if around := q.Get("around"); around != "" {
+		q.Set("at", around)
+	}
+	p, err := placeIn(q)
+	if err != nil {
+		return err
+	}
+	at, found := chat.Cursor{Seq: room.LastSeq, Rev: room.LastRev}, []chat.Message(nil)
+	switch {
+	case !p.since.IsZero():
+		return chat.Errorf(chat.Invalid, "A program asks with before, after or around.")
+	case p.after > 0:
+		found, err = s.Messages.After(r.Context(), room.ID, p.after-1, limit)
+	case p.at > 0:
+		found, err = s.Messages.Around(r.Context(), room.ID, p.at, limit)
+	default:
+		found, err = s.Messages.Page(r.Context(), room.ID, p.before, limit)
+	}
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, consumer.History(room.Slug, at, found))
+	return nil
+}
+
+// caller is who asks: by the session's cookie, or by a token.
+func (s *Server) caller(r *http.Request) (chat.User, error) {
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return s.Tokens.User(r.Context(), strings.TrimSpace(token))
+	}
+	if user := of(r).user; user != nil {
+		return *user, nil
+	}
+	return chat.User{}, chat.Errorf(chat.Unauthenticated, "You are not signed in: send a session's cookie, or Authorization: Bearer TOKEN.")
+}
+
+func wantsJSON(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "application/json")
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may have gone
+}
