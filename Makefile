@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test deps web lint tidy unit faults generate fmt bench bench-growth
+.PHONY: help run demo screenshots build test deps web lint tidy unit faults generate fmt bench bench-growth
 # The tools have a module of their own, so that what they need is not what pgchat needs.
 TOOL = CGO_ENABLED=0 go tool -modfile=.ci/tools/go.mod
 
@@ -35,6 +35,15 @@ build: web ## build bin/pgchat
 
 run: build db/embedded/node_modules/.stamp ## start pgchat with a PostgreSQL of its own
 	exec ./bin/pgchat serve
+
+demo: build db/embedded/node_modules/.stamp ## start pgchat with a week of a small team in it, to look around
+	@[ -d .pgchat-demo ] || ./bin/pgchat demo --data-dir .pgchat-demo || { rm -rf .pgchat-demo; exit 1; }
+	@echo "Sign in as ada, with the password: pgchat demo"
+	exec ./bin/pgchat serve --data-dir .pgchat-demo
+
+screenshots: deps web db/embedded/node_modules/.stamp ## make docs/screenshots anew from the demo
+	mkdir -p docs/screenshots
+	PGCHAT_PICTURES="$(CURDIR)/docs/screenshots" go test -count=1 -run TestEveryPageOfTheDemo ./cmd/pgchat
 
 tidy: ## fail where go.mod and go.sum are not tidy
 	go mod tidy -diff

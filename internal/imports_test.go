@@ -14,7 +14,7 @@ import (
 var floors = map[string]int{
 	"bench": 0, "config": 0, "postgres": 0, "store": 0,
 	"layer": 1, "chat": 1,
-	"layer/memory": 2, "layer/postgres": 2, "page": 2, "presence": 2, "feed": 2, "unread": 2,
+	"layer/memory": 2, "layer/postgres": 2, "page": 2, "presence": 2, "feed": 2, "unread": 2, "demo": 2,
 	"consumer": 3,
 	"server":   4,
 }

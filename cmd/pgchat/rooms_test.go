@@ -171,7 +171,7 @@ func TestRoomsAsTheirPeopleHaveThem(t *testing.T) {
 
 	// The switcher: by a part of the name, with the keyboard alone.
 	eve.do(chromedp.KeyEvent("k", chromedp.KeyModifiers(2)))
-	eve.until(`document.querySelector("#switcher[open] li[aria-selected=true]")`)
+	eve.until(`document.querySelector("#switcher[open] [aria-selected=true]")`)
 	eve.screenshot("switcher")
 	eve.do(chromedp.SendKeys(chromedp.CSS("#switcher input"), "zzz"))
 	eve.until(`!document.querySelector("#switcher .none").hidden`)

@@ -4,28 +4,29 @@
   const dialog = document.getElementById("switcher");
   const input = dialog.querySelector("input");
   const box = dialog.querySelector(".choices");
-  const options = () => [...box.querySelectorAll("li:not([hidden])")];
+  const options = () => [...box.querySelectorAll("[role=option]:not([hidden])")];
   document.querySelector(".open-switcher").hidden = false;
   let at = 0; // of the options, the one that Enter takes
 
   function mark(to) {
     const all = options();
     at = Math.max(0, Math.min(to, all.length - 1));
-    for (const li of box.querySelectorAll("li")) li.setAttribute("aria-selected", li === all[at]);
-    const li = all[at];
-    if (li) li.id = "switcher-at";
-    for (const other of all) if (other !== li) other.removeAttribute("id");
-    li?.scrollIntoView({ block: "nearest" });
+    const choice = all[at];
+    for (const option of box.querySelectorAll("[role=option]")) {
+      option.setAttribute("aria-selected", option === choice);
+      option.id = option === choice ? "switcher-at" : "";
+    }
+    choice?.scrollIntoView({ block: "nearest" });
     dialog.querySelector(".none").hidden = all.length > 0;
   }
   function filter() {
     const part = input.value.trim().toLowerCase();
-    const list = box.querySelector("ul");
+    const list = box.querySelector("[role=listbox]");
     if (!list) return;
-    const place = (li) => li.dataset.name.toLowerCase().indexOf(part);
-    for (const li of list.children) li.hidden = place(li) < 0;
+    const place = (option) => option.dataset.name.toLowerCase().indexOf(part);
+    for (const option of list.children) option.hidden = place(option) < 0;
     // Those that begin with it first; among equals as the server listed them.
-    for (const li of [...list.children].sort((a, b) => (place(a) > 0) - (place(b) > 0) || a.dataset.n - b.dataset.n)) list.append(li);
+    for (const option of [...list.children].sort((a, b) => (place(a) > 0) - (place(b) > 0) || a.dataset.n - b.dataset.n)) list.append(option);
     mark(0);
   }
   async function open() {
@@ -36,7 +37,7 @@
       const answer = await fetch("/switcher", { headers: { "HX-Request": "true" } });
       if (!answer.ok || answer.redirected) throw new Error();
       box.innerHTML = await answer.text();
-      [...box.querySelectorAll("li")].forEach((li, n) => { li.dataset.n = n; });
+      box.querySelectorAll("[role=option]").forEach((option, n) => { option.dataset.n = n; });
       filter();
     } catch {
       box.textContent = "The rooms and people cannot be listed just now. Close this and try again.";
@@ -54,7 +55,7 @@
     if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); mark(at + (e.key === "ArrowDown" ? 1 : -1)); }
     if (e.key !== "Enter") return;
     e.preventDefault();
-    options()[at]?.querySelector("a, button").click();
+    options()[at]?.click();
   });
   box.addEventListener("click", (e) => { if (e.target.closest("a")) dialog.close(); });
   dialog.addEventListener("click", (e) => { if (e.target === dialog) dialog.close(); }); // beside it

@@ -1,0 +1,162 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+// look is a way in which a page is looked at.
+type look struct {
+	width  int64
+	scheme string
+}
+
+var looks = []look{{1280, "light"}, {1280, "dark"}, {390, "light"}, {390, "dark"}}
+
+// as has the browser look so.
+func (b *browser) as(l look) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(l.width, 800), func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			// Without motion nothing is caught half-way from one scheme to the other.
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+		})
+		return chromedp.Void{}, err
+	})
+}
+
+// accessible fails where axe-core finds something serious or critical on the page.
+func (b *browser) accessible(what string) {
+	b.t.Helper()
+	axe, err := os.ReadFile("../../web/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		b.t.Fatalf("make web fetches what the tests need from npm: %v", err)
+	}
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("(() => {"+string(axe)+"; return true; })()")); err != nil {
+		b.t.Fatal(err)
+	}
+	b.until(`(() => { window.axeFound = null; axe.run(document, { resultTypes: ["violations"] }).then((r) => { window.axeFound = r.violations; }); return true; })()`)
+	b.until(`window.axeFound`)
+	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`JSON.stringify(window.axeFound)`))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var found []struct {
+		ID, Impact, Help string
+		Nodes            []struct {
+			HTML, FailureSummary string
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, v := range found {
+		if v.Impact == "serious" || v.Impact == "critical" {
+			b.t.Errorf("%s: %s (%s): %s; %d places, such as %s: %s", what, v.ID, v.Impact, v.Help, len(v.Nodes), v.Nodes[0].HTML, v.Nodes[0].FailureSummary)
+		}
+	}
+}
+
+// signIn signs in to an account of the demo.
+func (b *browser) signIn(address, name string) {
+	b.t.Helper()
+	b.do(
+		chromedp.Navigate(address+"/sign-in"),
+		chromedp.SendKeys(chromedp.CSS("#name"), name),
+		chromedp.SendKeys(chromedp.CSS("#password"), "pgchat demo"),
+		chromedp.Submit(chromedp.CSS("#password")),
+		chromedp.WaitVisible(chromedp.CSS("#room")),
+	)
+	b.until(`document.querySelector("#state.live")`)
+}
+
+// TestEveryPageOfTheDemo looks at each main page of a filled chat, wide and narrow, light and dark: anybody can use it, it is
+// no wider than the screen, and with PGCHAT_PICTURES the folder of that name holds what it looks like (make screenshots).
+func TestEveryPageOfTheDemo(t *testing.T) {
+	bin, url := build(t), pgtest.URL(t)
+	fillDemo := func() (string, error) {
+		c := osexec.Command(bin, "demo")
+		c.Env = append(os.Environ(), "DATABASE_URL="+url)
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := fillDemo(); err != nil || !strings.Contains(out, "sign in as ada") {
+		t.Fatalf("pgchat demo: %v: %s", err, out)
+	}
+	if out, err := fillDemo(); err == nil || !strings.Contains(out, "accounts already") {
+		t.Errorf("pgchat demo, again: %v: %s", err, out)
+	}
+	site := serve(t, bin, url, "127.0.0.1:0")
+	for _, name := range []string{"bob", "carol", "dave", "frank"} {
+		b := openBrowser(t)
+		b.signIn(site.address, name)
+	}
+	stranger := openBrowser(t)
+	ada := openBrowser(t)
+	ada.signIn(site.address, "ada")
+	for _, p := range []struct {
+		name, path string
+		by         *browser
+		ready      string // true when all that belongs to the page is there
+		open       string // does what is looked at
+	}{
+		{name: "sign-in", path: "/sign-in", by: stranger, ready: `document.querySelector("#password")`},
+		{name: "sign-up", path: "/sign-up", by: stranger, ready: `document.querySelector("#password")`},
+		{name: "room", path: "/rooms/backend", by: ada, ready: `document.querySelector("#state.live") && document.querySelectorAll("#people li").length > 0`},
+		{name: "general", path: "/rooms/general", by: ada, ready: `document.querySelector("#state.live") && document.querySelectorAll("#people li").length === 5`},
+		{name: "switcher", path: "/rooms/design", by: ada, ready: `document.querySelector("#state.live")`, open: `document.querySelector(".open-switcher").click() || document.querySelector("#switcher[open] [aria-selected=true]")`},
+		{name: "shortcuts", path: "/rooms/design", by: ada, ready: `document.querySelector("#state.live")`, open: `document.querySelector("#shortcuts").showModal() || true`},
+		{name: "rooms", path: "/rooms", by: ada, ready: `document.querySelector(".room-cards li")`},
+		{name: "new-room", path: "/rooms/new", by: ada, ready: `document.querySelector("#name")`},
+		{name: "settings", path: "/rooms/hiring/settings", by: ada, ready: `document.querySelector("h1")`},
+		{name: "new-direct", path: "/direct/new", by: ada, ready: `document.querySelector("h1")`},
+		{name: "not-found", path: "/rooms/nowhere", by: ada, ready: `document.querySelector("h1")`},
+	} {
+		p.by.do(chromedp.Navigate(site.address + p.path))
+		p.by.until("%s", p.ready)
+		if p.open != "" {
+			p.by.until("%s", p.open)
+		}
+		for _, l := range looks {
+			what := fmt.Sprintf("%s-%d-%s", p.name, l.width, l.scheme)
+			p.by.as(l)
+			p.by.until(`document.documentElement.scrollWidth <= innerWidth`)
+			p.by.accessible(what)
+			p.by.picture(what)
+		}
+		p.by.do(chromedp.EmulateViewport(1280, 800))
+	}
+}
+
+// picture keeps what the page looks like, small.
+func (b *browser) picture(name string) {
+	b.t.Helper()
+	dir := os.Getenv("PGCHAT_PICTURES")
+	if dir == "" {
+		return
+	}
+	quality := int64(82)
+	image, err := chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) ([]byte, error) {
+		out, err := cdp.Call(ctx, t, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{Format: "webp", Quality: &quality})
+		return out.Data, err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".webp"), image, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
