@@ -13,7 +13,7 @@ deps: ## install what the tests need
 
 web: web/static/vendor/.stamp ## fetch what the pages take from npm
 
-ICONS = archive arrow-down arrow-up copy hash lock log-out mail menu pencil plus settings star trash-2 users x
+ICONS = archive arrow-down arrow-up copy hash link lock log-out mail menu pencil plus settings star trash-2 users x
 web/static/vendor/.stamp: web/package-lock.json Makefile
 	@echo "Fetching what the pages take from npm …"
 	cd web && npm ci --silent

@@ -94,11 +94,8 @@ func TestManyUnreadMessagesAreFound(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("#unread-bar")))
 	b.until(`document.querySelector(".new + .message .body")?.textContent === "message 21" && document.querySelector("#unread-bar").hidden`)
 	b.until(`(() => { const at = document.querySelector(".new").getBoundingClientRect().top - document.querySelector("#log").getBoundingClientRect().top; return at >= 0 && at < 200; })()`)
-	var want string
-	for i := range 160 {
-		want += fmt.Sprintf(`"message %d",`, i+21)
-	}
-	b.until(`JSON.stringify(%s.slice(-160)) === JSON.stringify([%s])`, shown, want)
+	b.until(`document.querySelectorAll("#messages .message").length <= 100`)
+	b.until(`(() => { document.querySelector("#log").scrollTop = 0; return %s; })()`, fmt.Sprintf(unbroken, 180))
 }
 
 func TestNotificationsOfTheDesktop(t *testing.T) {

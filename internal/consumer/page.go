@@ -26,6 +26,7 @@ type pageIn struct {
 	Body   string `json:"body"`
 	Seq    int64  `json:"seq"`
 	Back   bool   `json:"back"`
+	Most   int64  `json:"most"` // missed messages that it wants to be sent; 0: all
 }
 
 // pageOut is what a page is sent. With Content htmx swaps it into Target; without, it is for the page's script.
@@ -74,7 +75,8 @@ func (p *page) receive(c *conn, data []byte) error {
 	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open, post, read and typing.", in.Type)
 }
 
-// open leaves the room that is open and opens another at the cursor; without a room it only leaves.
+// open leaves the room that is open and opens another at the cursor, or, where the page has missed more than it wants to be
+// sent, at the newest message; without a room it only leaves.
 func (p *page) open(c *conn, in pageIn) error {
 	c.leaveAll()
 	if in.Room == "" {
@@ -90,7 +92,13 @@ func (p *page) open(c *conn, in pageIn) error {
 	}
 	found, err := p.sockets.cfg.Rooms.ByID(p.sockets.ctx, c.user.ID, id)
 	if err == nil {
-		err = c.join(room{found.ID, found.Slug}, cursor, nil)
+		var behind func(*joined) []byte
+		if in.Most > 0 && found.LastSeq-cursor.Seq > in.Most {
+			// It reads them when somebody scrolls there.
+			cursor.Seq = found.LastSeq
+			behind = func(j *joined) []byte { return frame(pageOut{Type: "behind", Room: id.String(), Seq: cursor.Seq}) }
+		}
+		err = c.join(room{found.ID, found.Slug}, cursor, behind)
 	}
 	var refused *chat.Error
 	switch {

@@ -20,7 +20,7 @@ WITH RECURSIVE search (low, high) AS (
     FROM (SELECT low, high, (low + high) / 2 AS middle FROM search WHERE low < high) s
     CROSS JOIN LATERAL (
         SELECT coalesce((SELECT b.created_at FROM chat.messages b WHERE b.room_id = $1 AND b.seq >= s.middle ORDER BY b.seq LIMIT 1)
-                        < $2::timestamptz, false) AS earlier
+                        < $2::timestamptz, false) AS earlier OFFSET 0 -- once, not for each use of it
     ) m
 )
 SELECT low::bigint AS seq FROM search WHERE low >= high

@@ -125,7 +125,7 @@ const live = (() => {
   // --- the connection -----------------------------------------------------------------------------------------------
   function open() {
     caughtUp = !view;
-    if (socket) socket.send(JSON.stringify(view && !view.ended ? { type: "open", room: view.room, cursor: view.cursor() } : { type: "open" }));
+    if (socket) socket.send(JSON.stringify(view && !view.ended ? { type: "open", room: view.room, cursor: view.cursor(), most: 200 } : { type: "open" }));
     showState();
   }
   let opening = 0, opened = false;

@@ -13,12 +13,13 @@ function Room(root) {
   const maxBody = 8000;
   const drafts = `pgchat:draft:${live.user}:${room}`;
   const [seq, rev] = root.dataset.cursor.split(".").map(Number);
-  const has = { seq, rev }; // what the page has: all messages up to seq and all changes up to rev
+  const has = { seq, rev }; // what the connection has told: all messages up to seq and all changes up to rev
 
   const view = {
     root, room, slug, title, ended: "", online: Number(online.textContent),
     cursor: () => `${has.seq}.${has.rev}`,
     problem, end, failed, before, after, shown, hidden, mark,
+    go: (seq) => past.go(seq),
     showState(kind, text) {
       const line = find("#state-text");
       find("#state").className = `state ${kind}`;
@@ -35,8 +36,10 @@ function Room(root) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
       const stamp = article.querySelector("time");
-      stamp.textContent = Room.clock.format(time);
-      stamp.title = Room.exact.format(time);
+      if (!stamp.title) {
+        stamp.textContent = Room.clock.format(time);
+        stamp.title = Room.exact.format(time);
+      }
       const newDay = !before || time.toDateString() !== beforeTime.toDateString();
       if (newDay && article.parentNode === messages) {
         const line = document.createElement("div");
@@ -58,6 +61,7 @@ function Room(root) {
   // The log is laid out from its end (column-reverse): scrollTop is 0 at the newest message and negative above it, so
   // the browser itself keeps the end in sight when the log shrinks, and the place when older messages come.
   const atBottom = () => log.scrollTop > -60;
+  const atNewest = () => atBottom() && !past.behind;
   const toBottom = () => { log.scrollTop = 0; };
   function follow(change) { // for what is added below the reader: the end stays in sight, or else the place
     const there = atBottom(), height = log.scrollHeight;
@@ -67,14 +71,21 @@ function Room(root) {
   }
   let unseen = 0;
   function showJump() {
-    jump.hidden = unseen === 0;
-    jump.querySelector("span").textContent = unseen === 1 ? "1 new message" : `${unseen} new messages`;
+    if (atNewest()) unseen = 0;
+    jump.hidden = unseen === 0 && !past.behind;
+    const count = unseen === 1 ? "1 new message" : `${unseen.toLocaleString()} new messages`;
+    jump.querySelector("span").textContent = !past.behind ? count : unseen ? `${count} · jump to the newest` : "Jump to the newest";
   }
   log.addEventListener("scroll", () => {
-    if (atBottom()) { unseen = 0; showJump(); mark(); }
+    if (atNewest()) { showJump(); mark(); }
     showBar();
   }, { passive: true });
-  jump.addEventListener("click", () => { toBottom(); body?.focus(); });
+  jump.addEventListener("click", async () => {
+    if (!await past.newest()) return;
+    toBottom();
+    body?.focus();
+    mark();
+  });
 
   // --- what is new ----------------------------------------------------------------------------------------------------
   // Reading is being at the newest message with the window in front. What was unread before stays under its line until the
@@ -82,11 +93,16 @@ function Room(root) {
   const bar = find("#unread-bar");
   let keepUnread = false; // the reader wants it to stay unread
   let count = 0;          // messages below the line when it was drawn
+  let readTo = null;      // the line stands after this message, if that is here
   function drawLine(read) {
     eraseLine();
-    const articles = [...messages.querySelectorAll(".message")];
-    firstNew = articles.find((a) => Number(a.dataset.seq) > read && a.dataset.author !== live.user) ?? null;
     count = Math.max(0, has.seq - read);
+    if (count) { readTo = read; placeLine(); }
+  }
+  function placeLine() {
+    newLine?.remove();
+    newLine = null;
+    firstNew = [...messages.querySelectorAll(".message")].find((a) => Number(a.dataset.seq) > readTo && a.dataset.author !== live.user) ?? null;
     if (!firstNew) return;
     newLine = document.createElement("div");
     newLine.className = "new";
@@ -96,7 +112,7 @@ function Room(root) {
   }
   function eraseLine() {
     newLine?.remove();
-    newLine = firstNew = null;
+    newLine = firstNew = readTo = null;
     count = 0;
     showBar();
   }
@@ -108,21 +124,14 @@ function Room(root) {
   }
   bar.addEventListener("click", async () => {
     // The line stands above the oldest message that is here while the first new one is older still.
-    for (let i = 0; i < 40 && firstNew === messages.querySelector(".message") && older.querySelector("a.older"); i++) {
-      const read = Number(firstNew.dataset.seq) - 1 - (count - (has.seq - Number(firstNew.dataset.seq) + 1));
-      await loadOlder(older.querySelector("a.older"));
-      const all = count;
-      drawLine(read);
-      count = all;
-      arrange();
-    }
+    if (past.first() > readTo + 1 && !await past.around(readTo + 1)) return;
     newLine?.scrollIntoView({ block: "start" });
     log.scrollTop -= 16;
     (body ?? log).focus({ preventScroll: true });
   });
   function mark() {
     if (keepUnread || !(sidebar.read(room) < has.seq) || !root.isConnected) return;
-    if (document.visibilityState !== "visible" || !document.hasFocus() || !atBottom()) return;
+    if (document.visibilityState !== "visible" || !document.hasFocus() || !atNewest()) return;
     sidebar.mark(room, has.seq);
     live.read(room, has.seq);
   }
@@ -134,10 +143,11 @@ function Room(root) {
     drawLine(seq);
     arrange();
   }
-  function allRead() {
+  async function allRead() {
     keepUnread = false;
     eraseLine();
     arrange();
+    if (past.behind && !await past.newest()) return;
     toBottom();
     mark();
   }
@@ -168,16 +178,17 @@ function Room(root) {
   tools.addEventListener("click", (e) => {
     const article = tools.closest(".message");
     if (e.target.closest(".unread-from")) unreadFrom(article);
-    if (e.target.closest(".copy")) copy(article);
+    if (e.target.closest(".copy")) copy(article.querySelector(".body").textContent, "Copied.");
+    if (e.target.closest(".copy-link")) copy(article.querySelector(".when").href, "The link is copied.");
     if (e.target.closest(".edit")) edit(article);
     if (e.target.closest(".delete")) remove(article);
     hideTools();
   });
-  async function copy(article) {
+  async function copy(text, done) {
     try {
-      await navigator.clipboard.writeText(article.querySelector(".body").textContent);
-      live.toast("Copied.");
-    } catch { live.toast("The browser does not let the page copy. Select the text instead."); }
+      await navigator.clipboard.writeText(text);
+      live.toast(done);
+    } catch { live.toast("The browser does not let the page copy. Select it instead."); }
   }
   // act asks for a change of a message; what comes of it comes as to everybody. The error's message is for people.
   async function act(id, what, fields = {}) {
@@ -242,40 +253,19 @@ function Room(root) {
     next.focus();
   });
 
-  // --- older messages ---------------------------------------------------------------------------------------------------
-  const older = find("#older");
-  let loading = false;
-  async function loadOlder(link) {
-    if (loading) return;
-    loading = true;
-    link.textContent = "Loading older messages…";
-    try {
-      const answer = await fetch(link.href, { headers: { "HX-Request": "true" } });
-      if (!answer.ok) throw new Error(answer.statusText);
-      const fragment = document.createElement("template");
-      fragment.innerHTML = await answer.text();
-      const next = fragment.content.querySelector(".older");
-      for (const article of fragment.content.querySelectorAll(".message")) {
-        if (find(`#${article.id}`)) article.remove();
-      }
-      next?.remove();
-      messages.prepend(fragment.content);
-      older.replaceChildren(next ?? find("template.beginning").content.cloneNode(true));
+  const past = Past(root, { log, messages, has, hooks: {
+    arrange() {
+      if (readTo !== null) placeLine();
       arrange();
-      if (next) watcher.observe(next);
-    } catch {
-      link.textContent = "Older messages could not be loaded. Try again";
-    } finally {
-      loading = false;
-    }
-  }
-  const watcher = new IntersectionObserver((entries) => {
-    for (const e of entries) if (e.isIntersecting) { watcher.unobserve(e.target); loadOlder(e.target); }
-  }, { root: log, rootMargin: "300px 0px 0px" });
-  older.addEventListener("click", (e) => {
-    const link = e.target.closest("a.older");
-    if (link) { e.preventDefault(); loadOlder(link); }
-  });
+    },
+    comes(article) { // it may have been on its way out
+      const id = article.id.slice(2);
+      find(`#p-${id}`)?.remove();
+      live.settle(id);
+    },
+    leaves(article) { if (article.contains(tools)) hideTools(); },
+    changed() { showJump(); showBar(); },
+  } });
 
   // --- sending ----------------------------------------------------------------------------------------------------------
   function showPending(id, text, time) {
@@ -384,6 +374,7 @@ function Room(root) {
       arrange();
       toBottom();
       message.now();
+      if (past.behind) past.newest();
       body.value = "";
       typed();
       body.focus();
@@ -394,12 +385,25 @@ function Room(root) {
   let kept = null, keptFocus = false; // the editor of a message that is swapped, and whether one types in it
   let then = { there: true, height: 0 }; // the log before a swap
   function before(frame) { // reports whether the frame is to be swapped in
-    then = { there: atBottom(), height: log.scrollHeight };
+    then = { there: atNewest(), height: log.scrollHeight };
     switch (frame.type) {
       case "messages":
-        return frame.last > has.seq && !find(".newer"); // else they are here already, or the page looks back
+        if (frame.last <= has.seq) return false; // they are here already
+        if (!past.behind) return true;
+        count += frame.last - has.seq;
+        unseen += frame.last - has.seq;
+        has.seq = frame.last;
+        showJump();
+        return false;
+      case "behind": // too many to take them all: they are counted, and read as one scrolls there
+        unseen += frame.seq - has.seq;
+        has.seq = frame.seq;
+        if (!newLine && sidebar.read(room) < has.seq) drawLine(sidebar.read(room));
+        past.ends();
+        break;
       case "change": { // of a message that is not on the page: nothing to do
         const article = document.querySelector(frame.target);
+        if (!article) past.changed(frame);
         kept = article?.querySelector(".editor") ?? null;
         keptFocus = kept?.contains(document.activeElement) ?? false;
         if (article?.contains(tools)) hideTools();
@@ -450,6 +454,7 @@ function Room(root) {
       unseen += fresh;
       showJump();
     }
+    past.prune();
   }
 
   function showTyping(names) {
@@ -486,15 +491,16 @@ function Room(root) {
     for (const [id, w] of live.waitingIn(room)) if (w.failed) failed(id, w.failed);
     arrange();
     log.scrollTop = place;
+    past.ends();
     showBar();
     mark();
+    if (past.arrived()) return;
     // Where there is a keyboard one may type at once; on a touch screen that would bring up another keyboard.
     if (body && !location.hash && matchMedia("(min-width: 640px) and (hover: hover) and (pointer: fine)").matches) {
       body.focus({ preventScroll: true });
     }
   }
   root.addEventListener("keydown", (e) => { if (e.key === "Escape" && (newLine || keepUnread) && !e.defaultPrevented) allRead(); });
-  for (const link of older.querySelectorAll("a.older")) watcher.observe(link);
   return view;
 }
 

@@ -7,7 +7,8 @@
   const fetchedFor = 15 * 1000;  // ms that what was fetched ahead is good for: who is online, the topic
   const kept = new Map();        // path → { view, left }, the one that was left last at the end
   const ahead = new Map();       // path → { html, at }
-  const isRoom = (url) => url.origin === location.origin && /^\/rooms\/[^/]+$/.test(url.pathname) && url.pathname !== "/rooms/new" && !url.search && !url.hash;
+  const isRoom = (url) => url.origin === location.origin && /^\/rooms\/[^/]+$/.test(url.pathname) && url.pathname !== "/rooms/new" && (!url.search || atIn(url)) && !url.hash;
+  const atIn = (url) => url.search.match(/^\?at=(\d+)$/)?.[1]; // the message that a link is to
 
   let view = Room(document.getElementById("view"));
   let path = location.pathname;
@@ -30,24 +31,28 @@
   }
 
   let going = 0; // counts: an answer that comes after another room was asked for is not shown
-  async function go(to, push) {
-    const turn = ++going;
+  async function go(to, push, at) {
+    const turn = ++going, address = at ? `${to}?at=${at}` : to;
     let next = kept.get(to);
     if (next && (Date.now() - next.left > keepFor || next.view.ended)) { kept.delete(to); next = undefined; }
     if (!next) {
+      const before = view.root;
       sidebar.link(to)?.setAttribute("aria-busy", "true");
+      const wait = setTimeout(() => before.classList.add("waiting"), 150);
       try {
-        const html = await fetchRoom(to);
+        const html = await fetchRoom(at ? `${address}&view` : to);
         if (turn !== going) return;
         const fragment = document.createElement("template");
         fragment.innerHTML = html;
         next = { root: fragment.content.getElementById("view") };
       } catch (error) {
         if (turn !== going) return;
-        if (error.elsewhere) location.assign(to);
-        else live.toast(`The room could not be opened: ${error.message === "Failed to fetch" ? "the server cannot be reached" : error.message}.`, { href: to, label: "Try again" });
+        if (error.elsewhere) location.assign(address);
+        else live.toast(`The room could not be opened: ${error.message === "Failed to fetch" ? "the server cannot be reached" : error.message}.`, { href: address, label: "Try again" });
         return;
       } finally {
+        clearTimeout(wait);
+        before.classList.remove("waiting");
         sidebar.link(to)?.removeAttribute("aria-busy");
       }
     }
@@ -56,9 +61,11 @@
         addEventListener("hashchange", closed, { once: true });
         location.replace("#");
       });
-      history.replaceState(null, "", to);
-    } else if (push) history.pushState(null, "", to);
+      history.replaceState(null, "", address);
+    } else if (push) history.pushState(null, "", address);
+    const there = next.view;
     show(to, next);
+    if (at && there) view.go(at);
   }
   function show(to, next) {
     view.hidden();
@@ -105,12 +112,13 @@
     const url = new URL(a.href);
     if (!isRoom(url)) return;
     e.preventDefault();
-    if (url.pathname === path) { if (location.hash) location.hash = ""; going++; return; }
-    go(url.pathname, true);
+    if (url.pathname === path) { if (location.hash) location.hash = ""; going++; if (atIn(url)) view.go(atIn(url)); return; }
+    go(url.pathname, true, atIn(url));
   });
   addEventListener("popstate", () => {
     if (location.pathname === path) return; // a drawer
-    if (isRoom(new URL(location.pathname, location.origin)) && !location.search) go(location.pathname, false); else location.reload();
+    const url = new URL(location.pathname + location.search, location.origin);
+    if (isRoom(url)) go(url.pathname, false, atIn(url)); else location.reload();
   });
   // What the pointer or the focus comes to is fetched before it is asked for.
   let soon = 0;

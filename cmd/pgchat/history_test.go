@@ -1,0 +1,218 @@
+package main_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+// unbroken: the page's messages are without a gap, each once, and reach to the newest.
+const unbroken = `(() => { const seqs = [...document.querySelectorAll("#messages .message")].map((m) => Number(m.dataset.seq));
+	return seqs.at(-1) === %d && seqs.every((s, i) => i === 0 || s === seqs[i - 1] + 1); })()`
+
+// foundInSight: the message is marked and on the screen.
+const foundInSight = `(() => { const found = document.querySelectorAll("#messages .found"); if (found.length !== 1 || found[0].dataset.seq !== "%d") return false;
+	const m = found[0].getBoundingClientRect(), log = document.querySelector("#log").getBoundingClientRect(); return m.top >= log.top && m.bottom <= log.bottom; })()`
+
+func (b *browser) jumpSays(text string) {
+	b.t.Helper()
+	b.until(`!document.querySelector("#jump").hidden && document.querySelector("#jump span").textContent === %q`, text)
+}
+
+func TestAPageThatLooksBackCountsWhatComesAndGoesOnWithoutAGap(t *testing.T) {
+	url := pgtest.URL(t)
+	one, two, db := serve(t, build(t), url, "127.0.0.1:0"), serve(t, build(t), url, "127.0.0.1:0"), pool(t, url)
+	ada, eve := openBrowser(t), openBrowser(t)
+	ada.signUp(one.address, "ada")
+	eve.signUp(two.address, "eve")
+	fill(t, db, 400)
+	ada.do(chromedp.Navigate(one.address + "/rooms/general?at=100"))
+	ada.until(`document.querySelector("#state.live") && (window.same = true)`)
+	ada.until(foundInSight, 100)
+	ada.jumpSays("Jump to the newest")
+	ada.screenshot("at-a-message")
+
+	// What comes is counted, and not put under what it does not follow.
+	eve.say("one")
+	eve.say("two")
+	ada.jumpSays("2 new messages · jump to the newest")
+	ada.until(`!%s.includes("one") && %[1]s.at(-1) !== "message 400"`, shown)
+	ada.screenshot("looking-back")
+
+	// By scrolling to the end it becomes live again.
+	ada.until(`(() => { document.querySelector("#log").scrollTop = 0; return %s; })()`, fmt.Sprintf(unbroken, 402))
+	ada.until(`document.querySelector("#jump").hidden && document.querySelector("#newer").hidden`)
+	eve.say("three")
+	ada.sees("three")
+	ada.until(unbroken, 403)
+
+	// By the button as well, while messages come all the time.
+	ada.do(chromedp.Navigate(one.address + "/rooms/general?at=50"))
+	ada.until(`document.querySelector("#state.live") && %s && (window.same = true)`, fmt.Sprintf(foundInSight, 50))
+	for i := range 10 {
+		eve.say(fmt.Sprint("more ", i))
+	}
+	ada.until(`document.querySelector("#jump span").textContent.includes("new messages")`)
+	ada.do(chromedp.Click(chromedp.CSS("#jump")))
+	for i := range 10 {
+		eve.say(fmt.Sprint("still more ", i))
+	}
+	ada.until(unbroken, 423)
+	ada.until(`document.querySelector("#jump").hidden && location.search === ""`)
+
+	// Who says something is at the newest messages.
+	ada.do(chromedp.Navigate(one.address + "/rooms/general?at=50"))
+	ada.until(`document.querySelector("#state.live") && (window.same = true)`)
+	ada.say("here")
+	ada.sees("here")
+	ada.until(unbroken, 424)
+	ada.until(`!document.querySelector("#pending .message") && window.same`)
+}
+
+func TestAMessageHasAnAddress(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	addRooms(t, db, "design")
+	fill(t, db, 300)
+	b.do(chromedp.Navigate(site.address + "/rooms/design"))
+	b.until(`document.querySelector("#state.live") && (window.same = true)`)
+
+	// From another room, by a link, without loading the page; then within the room.
+	const follow = `(() => { const a = document.createElement("a"); a.href = "/rooms/general?at=%d"; document.body.append(a); a.click(); a.remove(); return true; })()`
+	b.until(follow, 150)
+	b.shows("general")
+	b.until(foundInSight, 150)
+	b.until(`location.search === "?at=150"`)
+	b.until(follow, 20)
+	b.until(foundInSight, 20)
+	b.until(`location.search === "?at=20" && window.same`)
+
+	// The time is the link to a message; with the keyboard.
+	b.until(`(() => { document.querySelector('#messages [data-seq="22"] .when').focus(); return true; })()`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(foundInSight, 22)
+	b.until(`location.search === "?at=22" && window.same && (navigator.clipboard.writeText = async (text) => { window.copied = text; }, true)`)
+	b.do(chromedp.Click(chromedp.CSS("#tools .copy-link")))
+	b.until(`window.copied === %q`, site.address+"/rooms/general?at=22")
+
+	// One that is not there, and what cannot be loaded.
+	b.until(follow, 999)
+	b.until(foundInSight, 300)
+	b.until(`document.querySelector("#toast").textContent.includes("There is no message 999")`)
+	b.until(`(() => { window.real = fetch; window.fetch = async () => { throw new TypeError("away"); }; return true; })()`)
+	b.until(follow, 20)
+	b.until(`document.querySelector("#toast").textContent.includes("could not be loaded") && document.querySelector("#toast button")?.textContent === "Try again"`)
+	b.until(`(window.fetch = window.real, true)`)
+	b.do(chromedp.Click(chromedp.CSS("#toast button")))
+	b.until(foundInSight, 20)
+	b.do(chromedp.NavigateBack())
+	b.shows("design")
+}
+
+func TestADayIsGoneTo(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.messages (room_id, author_id, body, created_at) select r.id, u.id, 'message ' || g, timestamptz '2026-03-31 12:00+00' - (300 - g) * interval '1 day'
+		from chat.rooms r, chat.users u, generate_series(1, 300) g where r.slug = 'general' order by g`)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && %s.at(-1) === "message 300" && (window.same = true)`, shown)
+	b.do(chromedp.Click(chromedp.CSS("#messages .day:last-of-type button")))
+	b.until(`document.querySelector("#to-date:popover-open") && document.querySelector("#date").value === "2026-03-31"`)
+	b.screenshot("to-a-day")
+	b.until(`(document.querySelector("#date").value = "2026-01-01", document.querySelector("#to-date").requestSubmit(), true)`)
+	b.until(foundInSight, 211)
+	b.until(`!document.querySelector("#to-date:popover-open") && window.same && location.search === "?at=211"`)
+
+	// After the last day there is nothing.
+	b.until(`(() => { const day = document.querySelector("#date"); day.max = ""; day.value = "2026-04-01"; document.querySelector("#to-date").showPopover(); document.querySelector("#to-date").requestSubmit(); return true; })()`)
+	b.until(`document.querySelector("#toast").textContent.includes("Nothing was said")`)
+	b.until(unbroken, 300)
+	b.until(lastInSight)
+}
+
+func TestALongAbsenceIsNoFlood(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	addRooms(t, db, "design")
+	exec(t, db, `insert into chat.users (name) values ('eve')`)
+	fill(t, db, 60)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && (window.same = true)`)
+	b.to("design")
+	exec(t, db, `insert into chat.messages (room_id, author_id, body) select r.id, u.id, 'missed ' || g
+		from chat.rooms r, chat.users u, generate_series(1, 1000) g where r.slug = 'general' and u.name = 'eve' order by g`)
+	exec(t, db, `update chat.messages set body = 'changed' where seq = 60 and room_id = (select id from chat.rooms where slug = 'general')`)
+	b.to("general")
+	b.jumpSays("1,000 new messages · jump to the newest")
+	b.sees("changed")
+	b.until(`document.querySelectorAll("#messages .message").length < 200 && !%s.includes("missed 1000")`, shown)
+	b.screenshot("absence")
+	b.until(`document.querySelector(".new + .message .body")?.textContent === "missed 1"`)
+
+	// Jumping, then scrolling back to where it began.
+	b.do(chromedp.Click(chromedp.CSS("#jump")))
+	b.until(unbroken, 1060)
+	b.badge("general", "")
+	b.until(`(() => { const log = document.querySelector("#log"); log.scrollTop = -log.scrollHeight; return %s.includes("missed 1"); })()`, shown)
+	b.until(unbroken, 1060)
+
+	// Few are sent as always.
+	b.to("design")
+	exec(t, db, `select chat.post('general', 'eve', 'a few')`)
+	b.to("general")
+	b.sees("a few")
+	b.until(unbroken, 1061)
+}
+
+func TestThePageStaysBoundedAndInPlace(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 600)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && (document.querySelector("#view").dataset.most = 200)`)
+	b.until(`(() => { // what moves a message that is in sight, other than scrolling, is kept as window.moved
+		const log = document.querySelector("#log"), messages = document.querySelector("#messages");
+		window.moved = 0;
+		let held, top;
+		const look = () => { const from = log.getBoundingClientRect().top;
+			held = [...messages.querySelectorAll(".message")].find((m) => m.getBoundingClientRect().top >= from + 50); top = held?.getBoundingClientRect().top; };
+		window.step = (by) => { log.scrollTop += by; look(); };
+		new MutationObserver(() => { if (held?.isConnected) window.moved = Math.max(window.moved, Math.abs(held.getBoundingClientRect().top - top)); look(); }).observe(messages, { childList: true });
+		look();
+		return true; })()`)
+	count := `document.querySelectorAll("#messages .message").length`
+	b.until(`(() => { step(-400); return document.querySelector('#messages [data-seq="1"]'); })()`)
+	b.until(`%s <= 200 && document.querySelector(".log .beginning") && !document.querySelector("#jump").hidden && !document.querySelector('#messages [data-seq="600"]')`, count)
+	b.until(`(() => { step(400); return document.querySelector('#messages [data-seq="600"]'); })()`)
+	b.until(`%s <= 200 && document.querySelector("#jump").hidden && document.querySelector("#older a.older")`, count)
+	b.until(unbroken, 600)
+	moved, err := chromedp.Run(b.ctx, chromedp.Evaluate[float64](`window.moved`))
+	if err != nil || moved > 2 {
+		t.Errorf("a message in sight moved by %.1f px (%v)", moved, err)
+	}
+	t.Logf("a message in sight moved by at most %.2f px", moved)
+
+	// Where somebody reads at the beginning of a long log, what comes does not take it away.
+	b.until(`(() => { step(-400); return document.querySelector('#messages [data-seq="1"]'); })()`)
+	exec(t, db, `select chat.post('general', 'ada', 'news')`)
+	b.jumpSays("1 new message · jump to the newest")
+	b.until(`document.querySelector('#messages [data-seq="1"]')`)
+	b.do(chromedp.Click(chromedp.CSS("#jump")))
+	b.until(unbroken, 601)
+
+	// While it waits the page says so, and that it could not be done.
+	b.until(`(() => { window.real ??= fetch; window.fetch = () => new Promise((_, fail) => { window.fail = () => fail(new TypeError("away")); });
+		const log = document.querySelector("#log"); log.scrollTop = -log.scrollHeight; return document.querySelector("#older.loading"); })()`)
+	b.screenshot("loading")
+	b.until(`(window.fail(), window.fetch = window.real, document.querySelector("#older a")?.textContent.includes("Try again"))`)
+	b.do(chromedp.Click(chromedp.CSS("#older a.older")))
+	b.until(`!document.querySelector("#older").textContent.includes("Try again")`)
+}

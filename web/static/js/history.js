@@ -1,0 +1,258 @@
+// The part of a room's past that the page holds: an unbroken run of messages, which need not reach to the newest one. It grows
+// at either end as one scrolls there, is dropped where it is long and far from what is read, and is replaced by going to a
+// message, a day or the newest. has.seq is how far the connection has told: what is between the run's end and that is a gap
+// while the page looks back, and only counted.
+"use strict";
+function Past(root, { log, messages, has, hooks }) {
+  const older = root.querySelector("#older"), newer = root.querySelector("#newer");
+  const at = `/rooms/${encodeURIComponent(root.dataset.slug)}`;
+  const articles = () => [...messages.querySelectorAll(":scope > .message")];
+  const seqOf = (article) => Number(article?.dataset.seq ?? 0);
+  const first = () => seqOf(messages.querySelector(".message"));
+  const end = () => { // of the run
+    let a = messages.lastElementChild;
+    while (a && !a.matches(".message")) a = a.previousElementSibling;
+    return seqOf(a);
+  };
+  const behind = () => end() < has.seq; // the page looks back
+
+  // keep holds what is read in its place while something changes above or below it.
+  function inSight() {
+    const all = articles(), top = log.getBoundingClientRect().top;
+    let low = 0, high = all.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (all[middle].getBoundingClientRect().top < top) low = middle + 1; else high = middle;
+    }
+    return { all, index: Math.min(low, all.length - 1) };
+  }
+  function keep(change) {
+    const { all, index } = inSight(), held = all[index], before = held?.getBoundingClientRect().top;
+    change();
+    if (held?.isConnected) log.scrollTop += held.getBoundingClientRect().top - before;
+  }
+
+  // --- what comes in, what goes out -------------------------------------------------------------------------------------
+  const editors = new Map(); // id → the editor of a message that was dropped while it was open
+  const changes = new Map(); // id → HTML of messages that changed while they were on their way here
+  let under = 0;             // requests
+  function take(article) {
+    const editor = article.querySelector(".editor");
+    if (editor) editors.set(article.id, editor);
+    hooks.leaves(article);
+    article.remove();
+  }
+  function insert(list, put) {
+    put(list);
+    for (const article of list) {
+      const changed = changes.get(article.id);
+      let now = article;
+      if (changed) {
+        const fragment = document.createElement("template");
+        fragment.innerHTML = changed;
+        now = fragment.content.querySelector(".message") ?? article;
+        article.replaceWith(now);
+      }
+      const editor = editors.get(now.id);
+      if (editor && !now.querySelector(".removed")) {
+        now.querySelector(".said").append(editor);
+        now.classList.add("editing");
+      }
+      editors.delete(now.id);
+      hooks.comes(now);
+    }
+  }
+  async function load(query) {
+    under++;
+    try {
+      const answer = await fetch(`${at}?${query}`, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
+      if (answer.redirected) throw new Error("You are signed out.");
+      if (!answer.ok) throw new Error(answer.status < 500 ? await answer.text() : "The server cannot do it just now.");
+      const fragment = document.createElement("template");
+      fragment.innerHTML = await answer.text();
+      // What the connection has not told yet comes by it.
+      const list = [...fragment.content.querySelectorAll(".message")].filter((a) => seqOf(a) <= has.seq);
+      for (const article of list) article.removeAttribute("autofocus");
+      return { list, notice: fragment.content.querySelector(".log-notice")?.textContent, found: fragment.content.querySelector(".found") };
+    } catch (error) {
+      throw error instanceof TypeError || error.name === "TimeoutError" ? new Error("The server cannot be reached.") : error;
+    } finally {
+      if (--under === 0) queueMicrotask(() => { if (!under) changes.clear(); });
+    }
+  }
+
+  // --- the ends ---------------------------------------------------------------------------------------------------------
+  function link(kind, href, text) {
+    const a = document.createElement("a");
+    a.className = kind;
+    a.href = href;
+    a.rel = "nofollow";
+    a.textContent = text;
+    return a;
+  }
+  function ends() {
+    if (first() > 1) older.replaceChildren(link("older", `${at}?before=${first()}`, "Show older messages"));
+    else if (!older.querySelector(".beginning")) older.replaceChildren(root.querySelector("template.beginning").content.cloneNode(true));
+    newer.hidden = !behind();
+    newer.replaceChildren(...behind() ? [link("next", `${at}?after=${end()}`, "Show newer messages")] : []);
+    watcher.unobserve(older); // and is told anew whether they are in sight
+    watcher.unobserve(newer);
+    watcher.observe(older);
+    if (behind()) watcher.observe(newer);
+    hooks.changed(behind());
+  }
+  let turn = 0, growing = false; // turn counts replacements: what was asked for before one is not wanted after it
+  async function grow(upward) {
+    if (growing || (upward ? first() <= 1 : !behind())) return;
+    growing = true;
+    const mine = turn, place = upward ? older : newer;
+    keep(() => { place.classList.add("loading"); place.setAttribute("aria-busy", "true"); });
+    const done = () => { place.classList.remove("loading"); place.removeAttribute("aria-busy"); growing = false; };
+    try {
+      const { list } = await load(upward ? `before=${first()}` : `after=${end()}`);
+      if (mine !== turn) { keep(() => { done(); ends(); }); return; }
+      keep(() => {
+        done();
+        const from = first(), to = end();
+        insert(list.filter((a) => upward ? seqOf(a) < from : seqOf(a) > to), (some) => upward ? messages.prepend(...some) : messages.append(...some));
+        hooks.arrange();
+        ends();
+      });
+      prune();
+    } catch (error) {
+      keep(() => {
+        done();
+        if (mine === turn) place.replaceChildren(link(upward ? "older" : "next", at, `${upward ? "Older" : "Newer"} messages could not be loaded. Try again`));
+      });
+      place.title = error.message;
+    }
+  }
+  const watcher = new IntersectionObserver((entries) => {
+    for (const e of entries) if (e.isIntersecting && e.target.querySelector("a")) grow(e.target === older);
+  }, { root: log, rootMargin: "300px 0px" });
+  for (const place of [older, newer]) {
+    place.addEventListener("click", (e) => {
+      if (!e.target.closest("a.older, a.next")) return;
+      e.preventDefault();
+      grow(place === older);
+    });
+  }
+  // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was.
+  function prune() {
+    const most = Number(root.dataset.most), { all, index } = inSight();
+    if (all.length <= most) return;
+    const spare = all.length - Math.floor(most * 3 / 4), top = index > all.length / 2;
+    keep(() => {
+      for (const article of top ? all.slice(0, spare) : all.slice(-spare).reverse()) {
+        if (article.contains(document.activeElement) || article.querySelector(".editor")) break;
+        take(article);
+      }
+      hooks.arrange();
+      ends();
+    });
+  }
+
+  // --- going somewhere --------------------------------------------------------------------------------------------------
+  function replace(list) {
+    for (const article of articles()) take(article);
+    messages.replaceChildren();
+    insert(list, (some) => messages.append(...some));
+    hooks.arrange();
+    ends();
+  }
+  function show(article) {
+    for (const before of messages.querySelectorAll(".found")) before.classList.remove("found");
+    article.classList.add("found");
+    article.removeAttribute("autofocus");
+    article.scrollIntoView({ block: "center" });
+    article.tabIndex = -1;
+    article.focus({ preventScroll: true });
+    if (root.isConnected) window.history.replaceState(window.history.state, "", `${at}?at=${article.dataset.seq}${location.hash}`);
+  }
+  const bySeq = (seq) => messages.querySelector(`:scope > .message[data-seq="${seq}"]`);
+  // visit replaces the run by what the query gives and reports whether it could.
+  async function visit(query, arrive) {
+    const mine = ++turn;
+    const wait = setTimeout(() => root.classList.add("waiting"), 150);
+    try {
+      const got = await load(query);
+      if (mine !== turn) return false;
+      arrive(got);
+      return true;
+    } catch (error) {
+      if (mine === turn) live.toast(`The messages could not be loaded. ${error.message}`, { label: "Try again", act: () => visit(query, arrive) });
+      return false;
+    } finally {
+      clearTimeout(wait);
+      if (mine === turn) root.classList.remove("waiting");
+    }
+  }
+  function arriveAt({ list, notice, found }) {
+    if (notice) live.toast(notice);
+    if (!found || !list.includes(found)) return;
+    const here = bySeq(found.dataset.seq);
+    if (!here) replace(list);
+    show(here ?? bySeq(found.dataset.seq));
+  }
+  async function go(seq) {
+    const here = bySeq(seq);
+    if (here) { turn++; show(here); return true; }
+    return visit(`at=${seq}`, arriveAt);
+  }
+  // around has the page hold what is around a message, without pointing at it.
+  async function around(seq) {
+    return visit(`at=${seq}`, ({ list }) => { if (list.length) replace(list); });
+  }
+  async function newest() {
+    const plain = () => {
+      if (root.isConnected && location.search) window.history.replaceState(window.history.state, "", at + location.hash);
+      log.scrollTop = 0;
+      hooks.changed(behind());
+    };
+    if (!behind()) { turn++; plain(); return true; }
+    let told = has.seq;
+    const arrive = ({ list }) => { if (list.length) replace(list); plain(); };
+    let ok = await visit(`before=${Number.MAX_SAFE_INTEGER}`, arrive);
+    if (ok && end() < told) ok = await visit(`before=${has.seq + 1}`, arrive); // the connection is far behind the table
+    // What came by the connection meanwhile was counted only.
+    for (let i = 0; ok && behind() && i < 5; i++) {
+      told = turn;
+      await grow(false);
+      if (told !== turn) return false;
+      log.scrollTop = 0;
+    }
+    return ok;
+  }
+  const form = root.querySelector("#to-date"), day = form.elements.date;
+  messages.addEventListener("click", (e) => {
+    const button = e.target.closest(".day button");
+    if (!button) return;
+    const local = (time) => `${time.getFullYear()}-${String(time.getMonth() + 1).padStart(2, "0")}-${String(time.getDate()).padStart(2, "0")}`;
+    let article = button.closest(".day");
+    while (article && !article.matches(".message")) article = article.nextElementSibling;
+    if (article) day.value = local(new Date(article.dataset.time));
+    day.max = local(new Date());
+  });
+  form.addEventListener("submit", (e) => {
+    e.preventDefault();
+    const [year, month, date] = day.value.split("-").map(Number);
+    form.hidePopover();
+    visit(`date=${encodeURIComponent(new Date(year, month - 1, date).toISOString())}`, (got) => {
+      arriveAt(got);
+      if (!got.found) newest();
+    });
+  });
+
+  return {
+    keep, prune, ends, go, around, newest, first,
+    get behind() { return behind(); },
+    // arrived shows the message that the page was opened at.
+    arrived() {
+      const found = messages.querySelector(".found[autofocus]");
+      if (found) show(found);
+      return found !== null;
+    },
+    // changed keeps the change of a message that may be on its way here.
+    changed(frame) { if (under) changes.set(frame.target.split("#").pop(), frame.content); },
+  };
+}
