@@ -1,9 +1,12 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -184,8 +187,11 @@ func TestThePageStaysBoundedAndInPlace(t *testing.T) {
 		let held, top;
 		const look = () => { const from = log.getBoundingClientRect().top;
 			held = [...messages.querySelectorAll(".message")].find((m) => m.getBoundingClientRect().top >= from + 50); top = held?.getBoundingClientRect().top; };
-		window.step = (by) => { log.scrollTop += by; look(); };
-		new MutationObserver(() => { if (held?.isConnected) window.moved = Math.max(window.moved, Math.abs(held.getBoundingClientRect().top - top)); look(); }).observe(messages, { childList: true });
+		window.step = (by) => { compare(); log.scrollTop += by; look(); };
+		const compare = () => { if (held?.isConnected) window.moved = Math.max(window.moved, Math.abs(held.getBoundingClientRect().top - top)); look(); };
+		new MutationObserver(compare).observe(messages, { childList: true });
+		const each = () => { compare(); requestAnimationFrame(each); };
+		requestAnimationFrame(each);
 		look();
 		return true; })()`)
 	count := `document.querySelectorAll("#messages .message").length`
@@ -215,4 +221,67 @@ func TestThePageStaysBoundedAndInPlace(t *testing.T) {
 	b.until(`(window.fail(), window.fetch = window.real, document.querySelector("#older a")?.textContent.includes("Try again"))`)
 	b.do(chromedp.Click(chromedp.CSS("#older a.older")))
 	b.until(`!document.querySelector("#older").textContent.includes("Try again")`)
+}
+
+func TestLookingBackLosesNothing(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	addRooms(t, db, "design")
+	fill(t, db, 300)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && %s.at(-1) === "message 300" && (window.same = true)`, shown)
+
+	// What is being edited is there again when its message is.
+	b.do(chromedp.Click(chromedp.CSS("#body")), chromedp.KeyEvent(kb.ArrowUp))
+	b.until(`document.querySelector(".editor textarea")?.value === "message 300" && (document.querySelector(".editor textarea").value = "half", true)`)
+	const follow = `(() => { const a = document.createElement("a"); a.href = "/rooms/general?at=%d"; document.body.append(a); a.click(); a.remove(); return true; })()`
+	b.until(follow, 50)
+	b.until(foundInSight, 50)
+	b.do(chromedp.Click(chromedp.CSS("#jump")))
+	b.until(unbroken, 300)
+	b.until(`document.querySelector('[data-seq="300"].editing .editor textarea')?.value === "half"`)
+
+	// A message that changes while it is on its way is shown as it is now; what comes meanwhile is not shown twice.
+	b.until(`(() => { window.real ??= fetch;
+		window.fetch = async (...what) => { const answer = await window.real(...what); window.held = true; await new Promise((go) => { window.release = go; }); return answer; }; return true; })()`)
+	b.until(follow, 50)
+	b.until(`window.held && document.querySelector("#view.waiting")`)
+	b.screenshot("waiting")
+	exec(t, db, `update chat.messages set body = 'changed' where seq = 51`)
+	exec(t, db, `select chat.post('general', 'ada', 'meanwhile')`)
+	b.sees("meanwhile")
+	b.until(`(window.fetch = window.real, window.release(), true)`)
+	b.until(foundInSight, 50)
+	b.until(`document.querySelector('[data-seq="51"] .body').textContent === "changed" && !document.querySelector("#view.waiting")`)
+	b.do(chromedp.Click(chromedp.CSS("#jump")))
+	b.until(unbroken, 301)
+
+	// A room that takes its time.
+	b.until(`(() => { window.held = false; window.fetch = async (...what) => { window.held = true; await new Promise((go) => { window.release = go; }); return window.real(...what); }; return true; })()`)
+	b.do(chromedp.Click(chromedp.CSS(`.sidebar a[href="/rooms/design"]`)))
+	b.until(`window.held && document.querySelector("#view.waiting")`)
+	b.until(`(window.fetch = window.real, window.release(), true)`)
+	b.shows("design")
+}
+
+func TestLookingBackWithoutJavaScript(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 200)
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return chromedp.Void{}, err
+	})
+	b.do(chromedp.Navigate(site.address + "/rooms/general?at=100"))
+	b.until(foundInSight, 100)
+	b.screenshot("without-javascript")
+	b.do(chromedp.Click(chromedp.CSS("#newer .next")))
+	b.until(`%s[0] === "message 125" && %[1]s.at(-1) === "message 174"`, shown)
+	b.do(chromedp.Click(chromedp.CSS(".day button")))
+	b.until(`document.querySelector("#to-date:popover-open")`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#date"), "01012199"), chromedp.Submit(chromedp.CSS("#date")))
+	b.until(`document.querySelector(".log-notice")?.textContent.includes("Nothing was said") && %s.at(-1) === "message 200" && document.querySelector("#newer").hidden`, shown)
+	b.screenshot("no-such-day")
 }

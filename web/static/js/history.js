@@ -30,6 +30,7 @@ function Past(root, { log, messages, has, hooks }) {
     const { all, index } = inSight(), held = all[index], before = held?.getBoundingClientRect().top;
     change();
     if (held?.isConnected) log.scrollTop += held.getBoundingClientRect().top - before;
+    hooks.changed();
   }
 
   // --- what comes in, what goes out -------------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ function Past(root, { log, messages, has, hooks }) {
     }
   }
   async function load(query) {
-    under++;
+    if (under++ === 0) changes.clear();
     try {
       const answer = await fetch(`${at}?${query}`, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
       if (answer.redirected) throw new Error("You are signed out.");
@@ -77,7 +78,7 @@ function Past(root, { log, messages, has, hooks }) {
     } catch (error) {
       throw error instanceof TypeError || error.name === "TimeoutError" ? new Error("The server cannot be reached.") : error;
     } finally {
-      if (--under === 0) queueMicrotask(() => { if (!under) changes.clear(); });
+      under--;
     }
   }
 
@@ -99,7 +100,7 @@ function Past(root, { log, messages, has, hooks }) {
     watcher.unobserve(newer);
     watcher.observe(older);
     if (behind()) watcher.observe(newer);
-    hooks.changed(behind());
+    requestAnimationFrame(() => requestAnimationFrame(settle));
   }
   let turn = 0, growing = false; // turn counts replacements: what was asked for before one is not wanted after it
   async function grow(upward) {
@@ -137,8 +138,14 @@ function Past(root, { log, messages, has, hooks }) {
       grow(place === older);
     });
   }
+  // What is laid out once is skipped from then on while it is out of sight, with the size that it had: were it skipped before,
+  // what is read would move when it comes into sight.
+  function settle() {
+    for (const article of messages.querySelectorAll(":scope > .message:not(.settled)")) article.classList.add("settled");
+  }
   // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was.
   function prune() {
+    requestAnimationFrame(() => requestAnimationFrame(settle));
     const most = Number(root.dataset.most), { all, index } = inSight();
     if (all.length <= most) return;
     const spare = all.length - Math.floor(most * 3 / 4), top = index > all.length / 2;
@@ -169,15 +176,20 @@ function Past(root, { log, messages, has, hooks }) {
     article.focus({ preventScroll: true });
     if (root.isConnected) window.history.replaceState(window.history.state, "", `${at}?at=${article.dataset.seq}${location.hash}`);
   }
+  function leave() { // what was on its way here is not wanted any more
+    turn++;
+    root.classList.remove("waiting");
+  }
   const bySeq = (seq) => messages.querySelector(`:scope > .message[data-seq="${seq}"]`);
   // visit replaces the run by what the query gives and reports whether it could.
   async function visit(query, arrive) {
     const mine = ++turn;
-    const wait = setTimeout(() => root.classList.add("waiting"), 150);
+    const wait = setTimeout(() => { if (mine === turn) root.classList.add("waiting"); }, 150);
     try {
       const got = await load(query);
       if (mine !== turn) return false;
       arrive(got);
+      hooks.changed();
       return true;
     } catch (error) {
       if (mine === turn) live.toast(`The messages could not be loaded. ${error.message}`, { label: "Try again", act: () => visit(query, arrive) });
@@ -196,7 +208,7 @@ function Past(root, { log, messages, has, hooks }) {
   }
   async function go(seq) {
     const here = bySeq(seq);
-    if (here) { turn++; show(here); return true; }
+    if (here) { leave(); show(here); return true; }
     return visit(`at=${seq}`, arriveAt);
   }
   // around has the page hold what is around a message, without pointing at it.
@@ -207,9 +219,8 @@ function Past(root, { log, messages, has, hooks }) {
     const plain = () => {
       if (root.isConnected && location.search) window.history.replaceState(window.history.state, "", at + location.hash);
       log.scrollTop = 0;
-      hooks.changed(behind());
     };
-    if (!behind()) { turn++; plain(); return true; }
+    if (!behind()) { leave(); plain(); hooks.changed(); return true; }
     let told = has.seq;
     const arrive = ({ list }) => { if (list.length) replace(list); plain(); };
     let ok = await visit(`before=${Number.MAX_SAFE_INTEGER}`, arrive);
@@ -220,6 +231,7 @@ function Past(root, { log, messages, has, hooks }) {
       await grow(false);
       if (told !== turn) return false;
       log.scrollTop = 0;
+      hooks.changed();
     }
     return ok;
   }

@@ -264,7 +264,7 @@ function Room(root) {
       live.settle(id);
     },
     leaves(article) { if (article.contains(tools)) hideTools(); },
-    changed() { showJump(); showBar(); },
+    changed() { showJump(); showBar(); mark(); },
   } });
 
   // --- sending ----------------------------------------------------------------------------------------------------------
@@ -390,15 +390,10 @@ function Room(root) {
       case "messages":
         if (frame.last <= has.seq) return false; // they are here already
         if (!past.behind) return true;
-        count += frame.last - has.seq;
-        unseen += frame.last - has.seq;
-        has.seq = frame.last;
-        showJump();
+        missed(frame.last);
         return false;
       case "behind": // too many to take them all: they are counted, and read as one scrolls there
-        unseen += frame.seq - has.seq;
-        has.seq = frame.seq;
-        if (!newLine && sidebar.read(room) < has.seq) drawLine(sidebar.read(room));
+        missed(frame.seq);
         past.ends();
         break;
       case "change": { // of a message that is not on the page: nothing to do
@@ -421,6 +416,12 @@ function Room(root) {
         break;
     }
     return true;
+  }
+  function missed(last) { // up to there the page does not have them
+    unseen += last - has.seq;
+    has.seq = last;
+    if (readTo === null) { drawLine(sidebar.read(room)); arrange(); } else count = has.seq - readTo;
+    showJump();
   }
   function after(frame) {
     if (frame.type === "change") {
@@ -492,6 +493,7 @@ function Room(root) {
     arrange();
     log.scrollTop = place;
     past.ends();
+    showJump();
     showBar();
     mark();
     if (past.arrived()) return;
