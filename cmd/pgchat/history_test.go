@@ -45,6 +45,7 @@ func TestAPageThatLooksBackCountsWhatComesAndGoesOnWithoutAGap(t *testing.T) {
 	ada.jumpSays("2 new messages · jump to the newest")
 	ada.until(`!%s.includes("one") && %[1]s.at(-1) !== "message 400"`, shown)
 	ada.screenshot("looking-back")
+	ada.accessible("looking back")
 
 	// By scrolling to the end it becomes live again.
 	ada.until(`(() => { document.querySelector("#log").scrollTop = 0; return %s; })()`, fmt.Sprintf(unbroken, 402))
@@ -128,6 +129,7 @@ func TestADayIsGoneTo(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("#messages .day:last-of-type button")))
 	b.until(`document.querySelector("#to-date:popover-open") && document.querySelector("#date").value === "2026-03-31"`)
 	b.screenshot("to-a-day")
+	b.accessible("to a day")
 	b.until(`(document.querySelector("#date").value = "2026-01-01", document.querySelector("#to-date").requestSubmit(), true)`)
 	b.until(foundInSight, 211)
 	b.until(`!document.querySelector("#to-date:popover-open") && window.same && location.search === "?at=211"`)
@@ -218,6 +220,7 @@ func TestThePageStaysBoundedAndInPlace(t *testing.T) {
 	b.until(`(() => { window.real ??= fetch; window.fetch = () => new Promise((_, fail) => { window.fail = () => fail(new TypeError("away")); });
 		const log = document.querySelector("#log"); log.scrollTop = -log.scrollHeight; return document.querySelector("#older.loading"); })()`)
 	b.screenshot("loading")
+	b.accessible("loading")
 	b.until(`(window.fail(), window.fetch = window.real, document.querySelector("#older a")?.textContent.includes("Try again"))`)
 	b.do(chromedp.Click(chromedp.CSS("#older a.older")))
 	b.until(`!document.querySelector("#older").textContent.includes("Try again")`)

@@ -115,3 +115,43 @@ func TestProgramsReadARoomsPast(t *testing.T) {
 	s.do(t, ada, "GET", "/rooms/secret/messages?around=1", nil, "Accept", "application/json").want(t, 404, `"code":"not_found"`)
 	s.do(t, ada, "GET", "/rooms/secret?at=1", nil).want(t, 404)
 }
+
+func TestAPageThatHasMissedMuchIsToldSoOnly(t *testing.T) {
+	s := start(t, true)
+	c := s.signUp(t, "ada")
+	s.fill(t, 300)
+	if _, err := s.pool.Exec(t.Context(), `update chat.messages set body = 'changed' where seq = 7`); err != nil {
+		t.Fatal(err)
+	}
+	ws, _, err := s.dial(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ws.Close() }()
+	for cursor, want := range map[string]string{`"99.0","most":200`: "behind", `"100.0","most":200`: "messages", `"0.0"`: "messages", `"299.0","most":200`: "messages"} {
+		send(t, ws, fmt.Sprintf(`{"type":"open","room":%q,"cursor":%s}`, s.room(t), cursor))
+		first, changed := map[string]any(nil), false
+		for f := readJSON(t, ws); f["type"] != "opened"; f = readJSON(t, ws) {
+			switch f["type"] {
+			case "behind", "messages":
+				if first == nil {
+					first = f
+				}
+			case "changed":
+				changed = true
+			}
+		}
+		if first["type"] != want || want == "behind" && first["seq"] != 300.0 || !changed {
+			t.Errorf("opened at %s: got %v, changes %v", cursor, first["type"], changed)
+		}
+	}
+	// What comes after that comes as always.
+	send(t, ws, fmt.Sprintf(`{"type":"open","room":%q,"cursor":"0.0","most":200}`, s.room(t)))
+	until(t, ws, "behind")
+	if _, err := s.pool.Exec(t.Context(), `select chat.post('general', 'ada', 'news')`); err != nil {
+		t.Fatal(err)
+	}
+	if f := until(t, ws, "messages"); f["first"] != 301.0 || f["last"] != 301.0 {
+		t.Errorf("after that: got %v", f)
+	}
+}

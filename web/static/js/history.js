@@ -215,7 +215,15 @@ function Past(root, { log, messages, has, hooks }) {
   async function around(seq) {
     return visit(`at=${seq}`, ({ list }) => { if (list.length) replace(list); });
   }
-  async function newest() {
+  let way = null, wayTurn = 0; // to the newest: who asks twice waits for the same, unless something else was asked for meanwhile
+  function newest() {
+    if (way && wayTurn === turn) return way;
+    const mine = way = toNewest();
+    wayTurn = turn;
+    mine.finally(() => { if (way === mine) way = null; });
+    return mine;
+  }
+  async function toNewest() {
     const plain = () => {
       if (root.isConnected && location.search) window.history.replaceState(window.history.state, "", at + location.hash);
       log.scrollTop = 0;
