@@ -17,7 +17,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"mvdan.cc/xurls/v2"
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/web"
@@ -119,6 +118,7 @@ type Pages struct {
 	Static *web.Static
 	pages  map[reflect.Type]*template.Template
 	shared *template.Template
+	markup *markup
 }
 
 // New parses the templates. The error is [web.ErrNoVendor] where the npm parts were not copied before the build.
@@ -128,6 +128,13 @@ func New() (*Pages, error) {
 		return nil, err
 	}
 	p := &Pages{Static: static, pages: map[reflect.Type]*template.Template{}}
+	emoji, err := static.ReadFile("vendor/emoji.json")
+	if err != nil {
+		return nil, fmt.Errorf("read the emoji: %w", err)
+	}
+	if p.markup, err = newMarkup(emoji); err != nil {
+		return nil, err
+	}
 	p.shared, err = template.New("").Funcs(p.funcs()).ParseFS(web.Templates, "templates/layout.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout: %w", err)
@@ -251,7 +258,9 @@ func (p *Pages) funcs() template.FuncMap {
 		"icon":     p.icon,
 		"hue":      func(id uuid.UUID) int { return int(id[15]) % 12 },
 		"initials": initials,
-		"linked":   linked,
+		"marked":   p.markup.html,
+		"acts":     acts,
+		"source":   source,
 		"long":     long,
 		"field":    newField,
 		"grouped":  grouped,
@@ -367,31 +376,4 @@ func long(body string) bool {
 		lines += 1 + utf8.RuneCountInString(line)/lineLength
 	}
 	return lines >= manyLines
-}
-
-// linked escapes the text and makes its web addresses links.
-func linked(body string) template.HTML {
-	if !strings.Contains(body, "://") { // most have none, and the search is what a message costs most
-		return template.HTML(template.HTMLEscapeString(body)) //nolint:gosec // escaped
-	}
-	var out strings.Builder
-	at := 0
-	for _, span := range webAddress.FindAllStringIndex(body, -1) {
-		url := body[span[0]:span[1]]
-		if !hasWebScheme(url) {
-			continue
-		}
-		out.WriteString(template.HTMLEscapeString(body[at:span[0]]))
-		fmt.Fprintf(&out, `<a href="%s" target="_blank" rel="noopener noreferrer nofollow">%[1]s</a>`, template.HTMLEscapeString(url))
-		at = span[1]
-	}
-	out.WriteString(template.HTMLEscapeString(body[at:]))
-	return template.HTML(out.String()) //nolint:gosec // escaped piece by piece
-}
-
-var webAddress = xurls.Strict()
-
-func hasWebScheme(url string) bool {
-	lower := strings.ToLower(url)
-	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
 }

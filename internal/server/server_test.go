@@ -294,7 +294,7 @@ func TestThePlainFormPostsOnceAndKeepsTheDraftOfWhatItRefuses(t *testing.T) {
 	s.do(t, c, "POST", "/rooms/general/messages", post).want(t, 303)
 	page := s.do(t, c, "GET", "/rooms/general", nil)
 	page.want(t, 200, "&lt;b&gt;hello&lt;/b&gt;")
-	if n := strings.Count(page.body, "&lt;b&gt;hello"); n != 1 {
+	if n := strings.Count(page.body, "<p>&lt;b&gt;hello"); n != 1 {
 		t.Errorf("the message is there %d times", n)
 	}
 	s.do(t, c, "POST", "/rooms/general/messages", url.Values{"id": {"x"}, "body": {"my draft"}}).want(t, 422, "my draft", "send it again")

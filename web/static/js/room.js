@@ -28,6 +28,7 @@ function Room(root) {
   };
 
   // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
+  const me = document.body.dataset.name.toLowerCase();
   let firstNew = null, newLine = null; // the first message that was not read when the room was shown, and the line above it
   function arrange() {
     for (const day of messages.querySelectorAll(".day")) day.remove();
@@ -35,6 +36,7 @@ function Room(root) {
     for (const article of [...messages.children, ...pending.children]) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
+      for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", name.dataset.name.toLowerCase() === me);
       const stamp = article.querySelector("time");
       if (!stamp.title) {
         stamp.textContent = Room.clock.format(time);
@@ -152,6 +154,9 @@ function Room(root) {
     mark();
   }
 
+  // What the author typed. The page shows something else where it is Markdown, and then has it in data-source.
+  const sourceOf = (article) => article.dataset.source ?? article.querySelector(".body").textContent;
+
   // --- a message's tools ----------------------------------------------------------------------------------------------
   const tools = find("#tools");
   function showTools(article) {
@@ -178,7 +183,7 @@ function Room(root) {
   tools.addEventListener("click", (e) => {
     const article = tools.closest(".message");
     if (e.target.closest(".unread-from")) unreadFrom(article);
-    if (e.target.closest(".copy")) copy(article.querySelector(".body").textContent, "Copied.");
+    if (e.target.closest(".copy")) copy(sourceOf(article), "Copied.");
     if (e.target.closest(".copy-link")) copy(article.querySelector(".when").href, "The link is copied.");
     if (e.target.closest(".edit")) edit(article);
     if (e.target.closest(".delete")) remove(article);
@@ -210,7 +215,7 @@ function Room(root) {
   }
   function edit(article) {
     if (article.classList.contains("editing")) return;
-    const id = article.id.slice(2), text = article.querySelector(".body").textContent;
+    const id = article.id.slice(2), text = sourceOf(article);
     const editor = document.createElement("form");
     editor.className = "editor";
     editor.innerHTML = `<textarea aria-label="Edit the message"></textarea><p class="field-error" role="alert" hidden></p>
