@@ -100,7 +100,7 @@ function Past(root, { log, messages, has, hooks }) {
     watcher.unobserve(newer);
     watcher.observe(older);
     if (behind()) watcher.observe(newer);
-    requestAnimationFrame(() => requestAnimationFrame(settle));
+    settle();
   }
   let turn = 0, growing = false; // turn counts replacements: what was asked for before one is not wanted after it
   async function grow(upward) {
@@ -138,14 +138,17 @@ function Past(root, { log, messages, has, hooks }) {
       grow(place === older);
     });
   }
-  // What is laid out once is skipped from then on while it is out of sight, with the size that it had: were it skipped before,
-  // what is read would move when it comes into sight.
+  // What was laid out in a frame is skipped from the next one on while it is out of sight, with the size that it had: were it
+  // skipped before, what is read would move when it comes into sight.
   function settle() {
-    for (const article of messages.querySelectorAll(":scope > .message:not(.settled)")) article.classList.add("settled");
+    requestAnimationFrame(() => {
+      const laid = messages.querySelectorAll(":scope > .message:not(.settled)");
+      requestAnimationFrame(() => { for (const article of laid) article.classList.add("settled"); });
+    });
   }
   // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was.
   function prune() {
-    requestAnimationFrame(() => requestAnimationFrame(settle));
+    settle();
     const most = Number(root.dataset.most), { all, index } = inSight();
     if (all.length <= most) return;
     const spare = all.length - Math.floor(most * 3 / 4), top = index > all.length / 2;
