@@ -13,13 +13,13 @@ deps: ## install what the tests need
 
 web: web/static/vendor/.stamp ## fetch what the pages take from npm
 
-ICONS = archive arrow-down arrow-up copy hash link lock log-out mail menu pencil plus settings star trash-2 users x
+ICONS = archive arrow-down arrow-up copy hash link lock log-out mail menu pencil pin plus settings smile-plus star trash-2 users x
 web/static/vendor/.stamp: web/package-lock.json web/emoji.mjs Makefile
 	@echo "Fetching what the pages take from npm …"
 	cd web && npm ci --silent
 	rm -rf web/static/vendor && mkdir -p web/static/vendor/icons
 	cp web/node_modules/htmx.org/dist/htmx.min.js web/node_modules/htmx.org/dist/ext/hx-ws.min.js web/static/vendor/
-	cd web && node emoji.mjs > static/vendor/emoji.json
+	cd web && node emoji.mjs static/vendor
 	for icon in $(ICONS); do cp web/node_modules/lucide-static/icons/$$icon.svg web/static/vendor/icons/ || exit 1; done
 	touch $@
 

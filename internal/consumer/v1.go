@@ -29,6 +29,8 @@ type v1In struct {
 	Body  string `json:"body"`
 	Seq   int64  `json:"seq"`
 	Back  bool   `json:"back"`
+	Emoji string `json:"emoji"`
+	On    *bool  `json:"on"`
 }
 
 type v1Unread struct {
@@ -74,6 +76,8 @@ type v1Message struct {
 	Rev       int64      `json:"rev,omitempty"`
 	EditedAt  *time.Time `json:"edited_at,omitempty"`
 	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	Reactions []chat.Reaction `json:"reactions,omitempty"`
 }
 
 type v1Author struct {
@@ -128,7 +132,7 @@ func (v *v1) handle(c *conn, in v1In) error {
 	switch in.Type {
 	case "join":
 		return v.join(c, in)
-	case "edit", "delete", "undelete":
+	case "edit", "delete", "undelete", "react":
 		return v.change(c, in)
 	case "watch":
 		c.follow()
@@ -156,10 +160,10 @@ func (v *v1) handle(c *conn, in v1In) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, edit, delete, undelete, typing, watch and read.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, edit, delete, undelete, react, typing, watch and read.", in.Type)
 }
 
-// change edits, deletes or brings back a message, in a room that need not be joined.
+// change edits, deletes or brings back a message, or reacts to it, in a room that need not be joined.
 func (v *v1) change(c *conn, in v1In) error {
 	id, err := parseID(in.ID)
 	if err != nil {
@@ -173,9 +177,12 @@ func (v *v1) change(c *conn, in v1In) error {
 		return err
 	}
 	var seq int64
-	if in.Type == "edit" {
+	switch in.Type {
+	case "edit":
 		seq, err = v.sockets.cfg.Messages.Edit(v.sockets.ctx, c.user.ID, found.ID, id, in.Body)
-	} else {
+	case "react":
+		seq, err = v.sockets.cfg.Messages.React(v.sockets.ctx, c.user.ID, found.ID, id, in.Emoji, in.turn())
+	default:
 		seq, err = v.sockets.cfg.Messages.Delete(v.sockets.ctx, c.user.ID, found.ID, id, in.Type == "delete")
 	}
 	if err != nil {
@@ -237,9 +244,11 @@ func (v *v1) event(j *joined, e *feed.Event) []byte {
 func v1List(messages []chat.Message) []v1Message {
 	list := make([]v1Message, len(messages))
 	for i, m := range messages {
+		extra := m.Attached()
 		list[i] = v1Message{
 			Seq: m.Seq, ID: m.ID, Author: v1Author{m.AuthorID, m.Author}, Body: m.Body, CreatedAt: m.CreatedAt,
 			Rev: m.Rev, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt,
+			Reactions: extra.Reactions,
 		}
 	}
 	return list

@@ -27,7 +27,7 @@ var ErrNotEmpty = errors.New("the database has accounts already: the demo fills 
 
 // Filled counts what was made.
 type Filled struct {
-	People, Rooms, Messages int
+	People, Rooms, Messages, Reactions int
 }
 
 // Who of the team everybody is. The first one is the administrator, and whom to sign in as.
@@ -116,6 +116,21 @@ func (f *filler) fill(ctx context.Context, c conversation) error {
 		return fmt.Errorf("insert %d messages: %w", len(past.Bodies), err)
 	}
 	f.done.Messages += len(past.Bodies)
+	given := store.AddPastReactionsParams{RoomID: room.ID}
+	for i, m := range c.messages {
+		for _, r := range m.reactions {
+			for _, name := range r.by {
+				given.Seqs = append(given.Seqs, room.LastSeq+int64(i)+1)
+				given.Emojis = append(given.Emojis, r.emoji)
+				given.Users = append(given.Users, f.users[name].ID)
+				given.Times = append(given.Times, m.at.Add(time.Duration(len(given.Times))*time.Microsecond))
+			}
+		}
+	}
+	if err := f.queries.AddPastReactions(ctx, given); err != nil {
+		return fmt.Errorf("insert %d reactions: %w", len(given.Seqs), err)
+	}
+	f.done.Reactions += len(given.Seqs)
 	if err := f.queries.ReadAll(ctx, store.ReadAllParams{RoomID: room.ID, Reader: Reader, Unread: c.unread}); err != nil {
 		return fmt.Errorf("mark as read: %w", err)
 	}

@@ -135,7 +135,7 @@ func New() (*Pages, error) {
 	if p.markup, err = newMarkup(emoji); err != nil {
 		return nil, err
 	}
-	p.shared, err = template.New("").Funcs(p.funcs()).ParseFS(web.Templates, "templates/layout.html")
+	p.shared, err = template.New("").Funcs(p.funcs()).ParseFS(web.Templates, "templates/layout.html", "templates/message/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
@@ -259,6 +259,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"hue":      func(id uuid.UUID) int { return int(id[15]) % 12 },
 		"initials": initials,
 		"marked":   p.markup.html,
+		"reactors": reactors,
 		"acts":     acts,
 		"source":   source,
 		"long":     long,

@@ -14,24 +14,43 @@ func (s *Server) change(act func(r *http.Request, userID, roomID, id uuid.UUID) 
 		if err := r.ParseForm(); err != nil {
 			return badForm(err)
 		}
-		room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
+		slug, err := s.changed(r, r.PathValue("id"), act)
 		if err != nil {
 			return err
 		}
-		id, err := uuid.Parse(r.PathValue("id"))
-		if err != nil {
-			return chat.Errorf(chat.Invalid, "%q is no message's id.", r.PathValue("id"))
-		}
-		if err := act(r, of(r).user.ID, room.ID, id); err != nil {
-			return err
-		}
-		if r.Header.Get("HX-Request") == "true" {
-			w.WriteHeader(http.StatusNoContent)
-			return nil
-		}
-		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
+		done(w, r, roomPath(slug))
 		return nil
 	}
+}
+
+// changed changes a message of the room in the address and returns the room's slug.
+func (s *Server) changed(r *http.Request, idText string, act func(r *http.Request, userID, roomID, id uuid.UUID) error) (string, error) {
+	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
+	if err != nil {
+		return "", err
+	}
+	id, err := messageID(idText)
+	if err != nil {
+		return "", err
+	}
+	return room.Slug, act(r, of(r).user.ID, room.ID, id)
+}
+
+func messageID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, chat.Errorf(chat.Invalid, "%q is no message's id.", text)
+	}
+	return id, nil
+}
+
+// done answers a change: the pages' script needs nothing, a plain form goes on to the path.
+func done(w http.ResponseWriter, r *http.Request, path string) {
+	if r.Header.Get("HX-Request") == "true" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	http.Redirect(w, r, path, http.StatusSeeOther) //nolint:gosec // a path of this site
 }
 
 func (s *Server) edit(r *http.Request, userID, roomID, id uuid.UUID) error {

@@ -162,6 +162,7 @@ function Room(root) {
   function showTools(article) {
     if (!article?.dataset.seq || article.classList.contains("editing")) { hideTools(); return; }
     const mine = article.dataset.author === live.user, there = !article.querySelector(".removed");
+    tools.querySelector(".react").hidden = !there || !reacting.may;
     tools.querySelector(".copy").hidden = !there;
     tools.querySelector(".edit").hidden = !mine || !there || !body;
     tools.querySelector(".delete").hidden = !(mine || "may" in root.dataset) || !there || !body;
@@ -182,6 +183,7 @@ function Room(root) {
   });
   tools.addEventListener("click", (e) => {
     const article = tools.closest(".message");
+    if (e.target.closest(".react")) reacting.pick(article);
     if (e.target.closest(".unread-from")) unreadFrom(article);
     if (e.target.closest(".copy")) copy(sourceOf(article), "Copied.");
     if (e.target.closest(".copy-link")) copy(article.querySelector(".when").href, "The link is copied.");
@@ -206,6 +208,7 @@ function Room(root) {
     if (answer.redirected) throw new Error("You are signed out. Sign in again.");
     if (!answer.ok) throw new Error(await answer.text());
   }
+  const reacting = Reactions(root, messages, act);
   async function remove(article) {
     const id = article.id.slice(2);
     try {
@@ -388,7 +391,7 @@ function Room(root) {
 
   // --- what comes -------------------------------------------------------------------------------------------------------
   let kept = null, keptFocus = false; // the editor of a message that is swapped, and whether one types in it
-  let then = { there: true, height: 0 }; // the log before a swap
+  let then = { there: true, height: 0, above: false }; // the log before a swap; above: one reads above what is swapped
   function before(frame) { // reports whether the frame is to be swapped in
     then = { there: atNewest(), height: log.scrollHeight };
     switch (frame.type) {
@@ -407,6 +410,7 @@ function Room(root) {
         kept = article?.querySelector(".editor") ?? null;
         keptFocus = kept?.contains(document.activeElement) ?? false;
         if (article?.contains(tools)) hideTools();
+        then.above = article?.getBoundingClientRect().top >= log.getBoundingClientRect().top;
         return article !== null;
       }
       case "changed":
@@ -439,6 +443,7 @@ function Room(root) {
       if (firstNew?.id === article?.id) firstNew = article;
       arrange();
       if (then.there) toBottom();
+      else if (then.above) log.scrollTop -= log.scrollHeight - then.height;
     }
     if (frame.type !== "messages") return;
     const read = sidebar.read(room);
