@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,6 +71,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	instance := presence.Instance{ID: uuid.New(), Name: c.name(listener), Version: version, Heartbeat: c.Heartbeat, Lease: c.Lease}
 	carrier := layer.New(pool, d.listenURL, instance.ID, log)
 	messages, sessions, tokens := chat.NewMessages(pool), chat.NewSessions(pool), chat.NewTokens(pool)
+	files := chat.NewFiles(pool, chat.FileLimits{Each: int64(c.FileLimit), InAll: int64(c.FilesLimit)})
 	rooms := feed.New(carrier, messages, log)
 	writer := chat.NewWriter(pool)
 	online := presence.New(pool, instance, log)
@@ -99,7 +101,10 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	swept := make(chan struct{})
 	go func() {
 		defer close(swept)
-		sweepSessions(sweep, sessions, log)
+		var parts sync.WaitGroup
+		parts.Go(func() { sweepAll(sweep, time.Hour, "expired sessions", sessions.Sweep, log) })
+		parts.Go(func() { sweepAll(sweep, 10*time.Minute, "files that nobody will see", files.Sweep, log) })
+		parts.Wait()
 	}()
 	defer func() { stopSweep(); <-swept }()
 
@@ -131,7 +136,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}
 	srv := server.New(server.Config{
 		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Tokens: tokens,
-		Rooms: chat.NewRooms(pool), Messages: messages,
+		Rooms: chat.NewRooms(pool), Messages: messages, Files: files,
 		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,
@@ -180,15 +185,15 @@ func (c *serveCommand) name(l net.Listener) string {
 	return host + " " + l.Addr().String()
 }
 
-// sweepSessions removes expired sessions, at once and every hour.
-func sweepSessions(ctx context.Context, sessions *chat.Sessions, log *slog.Logger) {
-	every := time.NewTicker(time.Hour)
+// sweepAll removes what is no longer needed, at once and again and again.
+func sweepAll(ctx context.Context, again time.Duration, what string, sweep func(context.Context) (int64, error), log *slog.Logger) {
+	every := time.NewTicker(again)
 	defer every.Stop()
 	for {
-		if n, err := sessions.Sweep(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("expired sessions are not removed", "error", err)
+		if n, err := sweep(ctx); err != nil && ctx.Err() == nil {
+			log.Warn(what+" are not removed", "error", err)
 		} else if n > 0 {
-			log.Info("expired sessions were removed", "sessions", n)
+			log.Info(what+" were removed", "number", n)
 		}
 		select {
 		case <-every.C:

@@ -4,6 +4,7 @@ import "encoding/json"
 
 // Extra is what belongs to a message beyond its text.
 type Extra struct {
+	Files     []File     `json:"files,omitempty"`     // in the order in which they were attached
 	Reactions []Reaction `json:"reactions,omitempty"` // in the order of their first use
 }
 

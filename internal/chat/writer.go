@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,22 @@ type Post struct {
 	RoomID   uuid.UUID
 	ID       uuid.UUID // made by the client; the same id again stores nothing new
 	AuthorID uuid.UUID
-	Body     string // as CheckBody returned it
+	Body     string // as CheckBody returned it; with files it may be empty
+	Files    []uuid.UUID
+}
+
+// CheckPost returns the post as it is to be submitted. The error is as CheckBody's.
+func CheckPost(p Post) (Post, error) {
+	if len(p.Files) > MaxFiles {
+		return Post{}, wrong("body", "A message has at most %d files; this one has %d. Send them in several.", MaxFiles, len(p.Files))
+	}
+	if len(p.Files) > 0 && strings.TrimSpace(p.Body) == "" {
+		p.Body = ""
+		return p, nil
+	}
+	body, err := CheckBody(p.Body)
+	p.Body = body
+	return p, err
 }
 
 // Writer stores messages by group commit: while one batch is being committed the next one collects, so that a lone
@@ -123,11 +139,10 @@ func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 // Post checks the body, queues the post and waits for its seq. When ctx ends first the message may still be stored:
 // posting the same id again tells.
 func (w *Writer) Post(ctx context.Context, p Post) (int64, error) {
-	body, err := CheckBody(p.Body)
+	p, err := CheckPost(p)
 	if err != nil {
 		return 0, err
 	}
-	p.Body = body
 	type answer struct {
 		seq int64
 		err error
@@ -158,14 +173,14 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 		bytes := len(batch[0].Body)
 		ids[batch[0].ID] = struct{}{}
 	collect:
-		for len(batch) < batchLength {
+		for len(batch) < batchLength && len(batch[0].Files) == 0 {
 			select {
 			case p, ok := <-w.queue:
 				if !ok {
 					break collect
 				}
 				bytes += len(p.Body)
-				if _, twice := ids[p.ID]; twice || bytes > batchBytes {
+				if _, twice := ids[p.ID]; twice || bytes > batchBytes || len(p.Files) > 0 { // what has files is stored alone
 					held = &p
 					break collect
 				}
@@ -259,7 +274,7 @@ func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchR
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		began := time.Now()
 		attempt, cancel := context.WithTimeout(ctx, attemptWithin)
-		rows, err := w.queries.PostBatch(attempt, arg)
+		rows, err := w.post(attempt, batch, arg)
 		cancel()
 		w.metrics.commit.Observe(time.Since(began).Seconds())
 		if err == nil || !passing(err) || ctx.Err() != nil || time.Now().After(deadline) {
@@ -275,6 +290,15 @@ func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchR
 	}
 }
 
+func (w *Writer) post(ctx context.Context, batch []pending, arg store.PostBatchParams) ([]store.PostBatchRow, error) {
+	p := batch[0]
+	if len(p.Files) == 0 {
+		return w.queries.PostBatch(ctx, arg)
+	}
+	row, err := w.queries.PostFiles(ctx, store.PostFilesParams{RoomID: p.RoomID, ID: p.ID, AuthorID: p.AuthorID, Body: p.Body, FileIds: p.Files})
+	return []store.PostBatchRow{store.PostBatchRow(row)}, err
+}
+
 func outcomeError(outcome string, p Post) error {
 	switch outcome {
 	case "posted", "duplicate":
@@ -287,6 +311,8 @@ func outcomeError(outcome string, p Post) error {
 		return Errorf(Forbidden, "This room is archived: nothing can be posted.")
 	case "not_a_member":
 		return Errorf(Forbidden, "You are not a member of this room. Join it to post.")
+	case "file_missing":
+		return Errorf(NotFound, "A file of this message is not there any more. Attach it again.")
 	case "body_empty", "body_too_long":
 		_, err := CheckBody(p.Body)
 		if err != nil {

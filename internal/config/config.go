@@ -42,6 +42,8 @@ type Serve struct {
 	TrustProxy    bool          `name:"trust-proxy" env:"PGCHAT_TRUST_PROXY" help:"Believe X-Forwarded-For, X-Forwarded-Proto and X-Request-ID: only behind a proxy that sets them."`
 	PostRate      float64       `env:"PGCHAT_POST_RATE" default:"10" help:"Messages a second that one connection may post; 0: no limit."`
 	PostBurst     int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one connection may post at once."`
+	FileLimit     Bytes         `env:"PGCHAT_FILE_LIMIT" default:"100MB" help:"Most that a file may have, such as 500kB, 100MB or 2GB."`
+	FilesLimit    Bytes         `env:"PGCHAT_FILES_LIMIT" default:"10GB" help:"Most that all files together may have."`
 	Drain         time.Duration `env:"PGCHAT_DRAIN" default:"5s" help:"Time over which connections are closed when stopping."`
 	Lease         time.Duration `env:"PGCHAT_LEASE" default:"30s" help:"How long a heartbeat keeps this instance's users online."`
 	Heartbeat     time.Duration `env:"PGCHAT_HEARTBEAT" default:"10s" help:"Time between heartbeats."`
@@ -54,6 +56,9 @@ func (s *Serve) Validate() error {
 	}
 	if s.Heartbeat <= 0 || s.Lease < 2*s.Heartbeat {
 		return fmt.Errorf("--lease %s must be at least twice --heartbeat %s, which must be more than 0", s.Lease, s.Heartbeat)
+	}
+	if s.FileLimit < 1 || s.FilesLimit < s.FileLimit {
+		return errors.New("--file-limit must be more than 0, and --files-limit not less than it")
 	}
 	if s.Drain < 0 {
 		return fmt.Errorf("--drain %s must not be negative", s.Drain)

@@ -272,7 +272,7 @@ func (c *conn) find(is func(room) bool) *joined {
 }
 
 // post submits a message; its ack or error follows. A returned error is about the frame, and no message was submitted.
-func (c *conn) post(j *joined, idText, body string) error {
+func (c *conn) post(j *joined, idText, body string, files []uuid.UUID) error {
 	id, err := parseID(idText)
 	if err != nil {
 		return err
@@ -280,7 +280,8 @@ func (c *conn) post(j *joined, idText, body string) error {
 	if c.limit != nil && !c.limit.Allow() {
 		return chat.Errorf(chat.RateLimited, "You are sending too fast. Wait a few seconds and send it again.")
 	}
-	if body, err = chat.CheckBody(body); err != nil {
+	p, err := chat.CheckPost(chat.Post{RoomID: j.room.ID, ID: id, AuthorID: c.user.ID, Body: body, Files: files})
+	if err != nil {
 		return err
 	}
 	if j.typing {
@@ -296,7 +297,7 @@ func (c *conn) post(j *joined, idText, body string) error {
 	if full {
 		return chat.Errorf(chat.Busy, "Too many messages wait to be stored. Send it again in a moment.")
 	}
-	c.sockets.cfg.Writer.Submit(chat.Post{RoomID: j.room.ID, ID: id, AuthorID: c.user.ID, Body: body}, func(seq int64, err error) {
+	c.sockets.cfg.Writer.Submit(p, func(seq int64, err error) {
 		c.mu.Lock()
 		c.inFlight--
 		c.mu.Unlock()

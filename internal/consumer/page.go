@@ -19,14 +19,15 @@ type page struct{ sockets *Sockets }
 
 // pageIn is what a page may send.
 type pageIn struct {
-	Type   string `json:"type"`
-	Room   string `json:"room"`
-	Cursor string `json:"cursor"`
-	ID     string `json:"id"`
-	Body   string `json:"body"`
-	Seq    int64  `json:"seq"`
-	Back   bool   `json:"back"`
-	Most   int64  `json:"most"` // missed messages that it wants to be sent; 0: all
+	Type   string      `json:"type"`
+	Room   string      `json:"room"`
+	Cursor string      `json:"cursor"`
+	ID     string      `json:"id"`
+	Body   string      `json:"body"`
+	Seq    int64       `json:"seq"`
+	Back   bool        `json:"back"`
+	Files  []uuid.UUID `json:"files"`
+	Most   int64       `json:"most"` // missed messages that it wants to be sent; 0: all
 }
 
 // pageOut is what a page is sent. With Content htmx swaps it into Target; without, it is for the page's script.
@@ -122,7 +123,7 @@ func (p *page) post(c *conn, in pageIn) error {
 	if j == nil {
 		j = &joined{room: room{ID: id}}
 	}
-	return c.post(j, in.ID, in.Body)
+	return c.post(j, in.ID, in.Body, in.Files)
 }
 
 // read takes how far the user has read a room.

@@ -22,15 +22,16 @@ type v1 struct{ sockets *Sockets }
 
 // v1In is what a program may send.
 type v1In struct {
-	Type  string `json:"type"`
-	Room  string `json:"room"`
-	After string `json:"after"`
-	ID    string `json:"id"`
-	Body  string `json:"body"`
-	Seq   int64  `json:"seq"`
-	Back  bool   `json:"back"`
-	Emoji string `json:"emoji"`
-	On    *bool  `json:"on"`
+	Type  string      `json:"type"`
+	Room  string      `json:"room"`
+	After string      `json:"after"`
+	ID    string      `json:"id"`
+	Body  string      `json:"body"`
+	Seq   int64       `json:"seq"`
+	Back  bool        `json:"back"`
+	Emoji string      `json:"emoji"`
+	On    *bool       `json:"on"`
+	Files []uuid.UUID `json:"files"`
 }
 
 type v1Unread struct {
@@ -78,6 +79,7 @@ type v1Message struct {
 	DeletedAt *time.Time `json:"deleted_at,omitempty"`
 
 	Reactions []chat.Reaction `json:"reactions,omitempty"`
+	Files     []chat.File     `json:"files,omitempty"`
 }
 
 type v1Author struct {
@@ -150,7 +152,7 @@ func (v *v1) handle(c *conn, in v1In) error {
 		}
 		switch in.Type {
 		case "post":
-			return c.post(j, in.ID, in.Body)
+			return c.post(j, in.ID, in.Body, in.Files)
 		case "typing":
 			return c.typing(j)
 		}
@@ -249,6 +251,7 @@ func v1List(messages []chat.Message) []v1Message {
 			Seq: m.Seq, ID: m.ID, Author: v1Author{m.AuthorID, m.Author}, Body: m.Body, CreatedAt: m.CreatedAt,
 			Rev: m.Rev, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt,
 			Reactions: extra.Reactions,
+			Files:     extra.Files,
 		}
 	}
 	return list

@@ -135,7 +135,7 @@ func New() (*Pages, error) {
 	if p.markup, err = newMarkup(emoji); err != nil {
 		return nil, err
 	}
-	p.shared, err = template.New("").Funcs(p.funcs()).ParseFS(web.Templates, "templates/layout.html", "templates/message/*.html")
+	p.shared, err = template.New("").Funcs(p.funcs()).Funcs(fileFuncs).ParseFS(web.Templates, "templates/layout.html", "templates/message/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}

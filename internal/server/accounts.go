@@ -126,7 +126,7 @@ func (s *Server) signedIn(h handler) handler {
 		if of(r).user != nil {
 			return h(w, r)
 		}
-		if r.ParseForm() == nil && r.PostForm.Get("body") != "" {
+		if typed(r) != "" {
 			// A redirect would lose what was typed.
 			return chat.Errorf(chat.Unauthenticated, "You are not signed in any more, so the message was not sent. Copy it, sign in and send it again.")
 		}

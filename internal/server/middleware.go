@@ -32,6 +32,7 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 			s.fail(w, r, err)
 			return
 		}
+		of(r).body = r.Body
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if err := s.withUser(w, r); err != nil {
 			s.fail(w, r, err)

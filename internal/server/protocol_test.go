@@ -90,14 +90,22 @@ func TestTheServerSpeaksAsTheProtocolsDocumentSays(t *testing.T) {
 	var waiting []map[string]any // frames that may come in any order
 	sent, expected := 0, 0
 	var answered string // by HTTP: status and body
-	for _, line := range regexp.MustCompile(`(?m)^    ([→←]|GET|\d{3}) .*$`).FindAllString(string(text), -1) {
+	for _, line := range regexp.MustCompile(`(?m)^    ([→←]|GET|curl|\d{3}) .*$`).FindAllString(string(text), -1) {
 		direction, data, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch direction {
 		case "GET":
 			a := s.do(t, client(t), "GET", data, nil, "Accept", "application/json", "Authorization", "Bearer "+token)
 			answered = fmt.Sprint(a.status, " ", a.body)
 			continue
+		case "curl":
+			how := regexp.MustCompile(`-F (\S+)=@(\S+) https://[^/]+(/\S+)$`).FindStringSubmatch(data)
+			a := s.sendForm(t, client(t), how[3], []part{{how[1], how[2], "hello"}}, "Authorization", "Bearer "+token)
+			answered = fmt.Sprint(a.status, " ", a.body)
+			continue
 		case "→":
+			if id := regexp.MustCompile(`"id":"(.*?)"`).FindStringSubmatch(answered); id != nil {
+				data = strings.Replace(data, `"files":["…"]`, `"files":["`+id[1]+`"]`, 1)
+			}
 			send(t, ws, data)
 			sent++
 			continue
@@ -142,7 +150,7 @@ func TestTheServerSpeaksAsTheProtocolsDocumentSays(t *testing.T) {
 	}
 	// Every code that the server has for frames is in the document.
 	for _, code := range []chat.Code{
-		chat.BadFrame, chat.Invalid, chat.NotFound, chat.NotJoined, chat.CursorAhead, chat.Forbidden, chat.Taken, chat.RateLimited, chat.Busy, chat.Unavailable,
+		chat.BadFrame, chat.Invalid, chat.NotFound, chat.NotJoined, chat.CursorAhead, chat.Forbidden, chat.Taken, chat.RateLimited, chat.Busy, chat.TooLarge, chat.Unavailable,
 	} {
 		if !strings.Contains(string(text), "| `"+string(code)+"` |") {
 			t.Errorf("docs/protocol.md lacks the code %s", code)

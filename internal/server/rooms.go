@@ -151,6 +151,9 @@ func newID() uuid.UUID {
 }
 
 func (s *Server) post(w http.ResponseWriter, r *http.Request) error {
+	if isMultipart(r) {
+		return s.postForm(w, r)
+	}
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
 	}
@@ -158,20 +161,35 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, idErr := uuid.Parse(r.PostForm.Get("id"))
-	if idErr != nil || id == uuid.Nil {
-		err = &chat.Error{Code: chat.Invalid, Field: "id", Message: "The form had no valid id, so the message was not sent. It has one now: send it again."}
-		id = newID()
-	} else {
-		_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: r.PostForm.Get("body")})
+	if err := s.postMessage(w, r, room, nil); err != nil {
+		return s.showRefused(w, r, room, err)
 	}
+	return nil
+}
+
+// postMessage posts what is in the form and goes back to the room.
+func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.Room, files []uuid.UUID) error {
+	id, err := uuid.Parse(r.PostForm.Get("id"))
+	if err != nil || id == uuid.Nil {
+		r.PostForm.Set("id", newID().String())
+		return &chat.Error{Code: chat.Invalid, Field: "id", Message: "The form had no valid id, so the message was not sent. It has one now: send it again."}
+	}
+	_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: r.PostForm.Get("body"), Files: files})
 	if err == nil {
 		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
-		return nil
 	}
+	return err
+}
+
+// showRefused shows the room, with the text still in its form, and why it was not posted.
+func (s *Server) showRefused(w http.ResponseWriter, r *http.Request, room chat.Room, err error) error {
 	fields, ok := fieldErrors(err)
 	if !ok && status(err) >= http.StatusInternalServerError {
 		return err
+	}
+	id, idErr := uuid.Parse(r.PostForm.Get("id"))
+	if idErr != nil {
+		id = newID()
 	}
 	return s.renderRoom(w, r, status(err), room, place{}, page.Room{Draft: r.PostForm.Get("body"), PostID: id, Errors: fields})
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ type Config struct {
 	Tokens   *chat.Tokens
 	Rooms    *chat.Rooms
 	Messages *chat.Messages
+	Files    *chat.Files
 	Writer   *chat.Writer
 	Presence *presence.Presence
 	Sockets  *consumer.Sockets
@@ -108,6 +110,10 @@ func (s *Server) Handler() http.Handler {
 	route("GET /rooms/{slug}/messages/{id}/reactions", s.reactions)
 	route("POST /rooms/{slug}/messages/{id}/reactions", s.signedIn(s.react))
 	route("POST /rooms/{slug}/reactions", s.signedIn(s.reactByForm))
+	route("POST /rooms/{slug}/files", s.upload)
+	route("GET /files/{id}/{name}", s.file)
+	route("GET /thumbnails/{id}", s.thumbnail)
+	route("POST /files/{id}/discard", s.discard)
 	route("POST /rooms/{slug}/join", s.signedIn(s.join))
 	route("GET /rooms/{slug}/settings", s.signedIn(s.settings))
 	route("POST /rooms/{slug}/settings", s.inRoom(s.updateRoom))
@@ -137,6 +143,7 @@ type request struct {
 	id    string
 	user  *chat.User
 	token string
+	body  io.ReadCloser // what was sent, without the limit of forms
 }
 
 type requestKey struct{}

@@ -32,7 +32,10 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Run(m) }
 
-const password = "correct horse battery"
+const (
+	password  = "correct horse battery"
+	fileLimit = 1_000_000 // bytes
+)
 
 type site struct {
 	*httptest.Server
@@ -43,6 +46,11 @@ type site struct {
 }
 
 func start(t *testing.T, signupOpen bool) *site {
+	t.Helper()
+	return startLimited(t, signupOpen, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit})
+}
+
+func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 	t.Helper()
 	pool, log, ctx := pgtest.Pool(t), slog.New(slog.DiscardHandler), context.Background()
 	pages, err := page.New()
@@ -73,7 +81,7 @@ func start(t *testing.T, signupOpen bool) *site {
 	}
 	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
 		People: chat.NewPeople(pool, signupOpen), Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
-		Presence: online, Sockets: sockets, Pages: pages, Log: log,
+		Files: chat.NewFiles(pool, limits), Presence: online, Sockets: sockets, Pages: pages, Log: log,
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
 	}).Handler())}
 	t.Cleanup(func() {
