@@ -13,7 +13,7 @@ deps: ## install what the tests need
 
 web: web/static/vendor/.stamp ## fetch what the pages take from npm
 
-ICONS = archive arrow-down arrow-up copy download file file-archive file-text film hash image link lock log-out mail menu music paperclip pencil pin plus settings smile-plus star trash-2 users x
+ICONS = archive arrow-down arrow-up bell-off copy download file file-archive file-text film hash image link lock log-out mail menu music paperclip pencil pin plus settings smile smile-plus star trash-2 users x
 web/static/vendor/.stamp: web/package-lock.json web/emoji.mjs Makefile
 	@echo "Fetching what the pages take from npm …"
 	cd web && npm ci --silent

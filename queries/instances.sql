@@ -11,7 +11,8 @@ WITH held AS (
 ), removed AS (
     DELETE FROM chat.instances WHERE id = $1
 )
-SELECT pg_notify('room:' || room_id, '{"presence":true}') FROM held;
+SELECT (SELECT count(pg_notify('room:' || room_id, '{"presence":true}')) FROM held),
+       (SELECT count(chat.tell_activity('status', '')) WHERE EXISTS (SELECT FROM held));
 
 -- name: SweepInstances :many
 -- Removes the instances whose lease has ended, tells their rooms, and returns their names. A heartbeat from the future
@@ -22,7 +23,7 @@ WITH dead AS (
     SELECT pg_notify('room:' || p.room_id, '{"presence":true}')
     FROM (SELECT DISTINCT room_id FROM chat.presence WHERE instance_id IN (SELECT id FROM dead)) p
 )
-SELECT name, (SELECT count(*) FROM told)::bigint AS rooms FROM dead;
+SELECT name, (SELECT count(*) FROM told)::bigint AS rooms, (SELECT count(chat.tell_activity('status', '')) WHERE EXISTS (SELECT FROM told))::bigint AS activities FROM dead;
 
 -- name: NextLeaseEnd :one
 -- Seconds until the earliest lease ends; -1 without instances.

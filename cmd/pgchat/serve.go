@@ -108,10 +108,11 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}()
 	defer func() { stopSweep(); <-swept }()
 
+	people := chat.NewPeople(pool, c.Signup == "open")
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Rooms: chat.NewRooms(pool), Messages: messages, Log: log,
 		RenderMessages: pages.Messages, PostRate: c.PostRate, PostBurst: c.PostBurst,
-		Sessions: sessions, Tokens: tokens,
+		Sessions: sessions, Tokens: tokens, People: people,
 		RenderPeople: func(people []presence.Person) []byte {
 			shown := make([]page.Person, len(people))
 			for i, p := range people {
@@ -135,7 +136,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		metrics = "Metrics: " + url + "\n"
 	}
 	srv := server.New(server.Config{
-		People: chat.NewPeople(pool, c.Signup == "open"), Sessions: sessions, Tokens: tokens,
+		People: people, Sessions: sessions, Tokens: tokens,
 		Rooms: chat.NewRooms(pool), Messages: messages, Files: files,
 		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
 		Checks: map[string]func(context.Context) error{

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/feed"
+	"github.com/pgchat/pgchat/internal/presence"
 	"github.com/pgchat/pgchat/internal/unread"
 )
 
@@ -72,14 +73,20 @@ type conn struct {
 	readBy  time.Time     // the reader's
 
 	typingLimit *rate.Limiter // the reader's; nil: nothing was typed
+	idleLimit   *rate.Limiter // the reader's; nil: the client has not said whether somebody is there
+	nowhere     *joined       // the reader's; no room, in which a page is that shows none
+	looksAt     []uuid.UUID   // under sockets.mu
 
 	mu       sync.Mutex
 	rooms    []*joined
-	woken    []*joined     // rooms that may have something
-	watch    *unread.Watch // nil: the client did not ask what moves in the user's rooms
-	stirred  bool          // something may have
-	answers  [][]byte      // to this connection alone
-	inFlight int           // posts that wait for their answer
+	woken    []*joined                     // rooms that may have something
+	watch    *unread.Watch                 // nil: the client did not ask what moves in the user's rooms
+	stirred  bool                          // something may have
+	answers  [][]byte                      // to this connection alone
+	inFlight int                           // posts that wait for their answer
+	idle     bool                          // nobody uses the client
+	people   map[uuid.UUID]presence.Person // whom the client looks at, as it knows them
+	news     map[uuid.UUID]struct{}        // of whom it does not know yet how they are
 	ping     bool
 	closing  *closeFrame
 	writing  bool      // a writer runs
@@ -100,6 +107,7 @@ type joined struct {
 	entered bool // under conn.mu; before, it is the joining goroutine's
 	woken   bool // under conn.mu
 	left    bool // under conn.mu
+	idle    bool // under conn.mu; it counts as idle
 
 	isLive   bool
 	told     *online // who is online, as the client knows it
@@ -184,6 +192,7 @@ func (c *conn) disconnect() {
 	for _, j := range rooms {
 		c.sockets.leave(c, j)
 	}
+	c.outside(false)
 	c.sockets.remove(c)
 }
 

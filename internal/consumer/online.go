@@ -12,9 +12,22 @@ import (
 
 // online is who was online in a room at one time, shared by all connections.
 type online struct {
+	n      uint64            // its number: by a pointer each would hold all that came before it
 	people []presence.Person // by name
 	page   func() []byte     // the frame for pages
-	since  sync.Map          // the frames for programs, by the online that they knew
+	since  sync.Map          // the frames for programs and pages that knew another, by since
+}
+
+// since is what a client knew, by its number, and the kind of client.
+type since struct {
+	told uint64
+	page bool
+}
+
+// frameSince returns the frame that tells a client what has changed since told, made once for all who knew that; nil: none.
+func (o *online) frameSince(told *online, page bool, make func(told *online) []byte) []byte {
+	first, _ := o.since.LoadOrStore(since{told.n, page}, sync.OnceValue(func() []byte { return make(told) }))
+	return first.(func() []byte)() //nolint:forcetypeassert // only stored here
 }
 
 // roomOnline is the latest reading of a room's presence.
@@ -40,7 +53,7 @@ func (s *Sockets) online(roomID uuid.UUID, state uint64) (*online, error) {
 		if err != nil {
 			return nil, err
 		}
-		now := &online{people: people}
+		now := &online{n: s.readings.Add(1), people: people}
 		now.page = sync.OnceValue(func() []byte { return pageOnline(roomID, s.cfg.RenderPeople(people), len(people)) })
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -55,23 +68,31 @@ func (s *Sockets) online(roomID uuid.UUID, state uint64) (*online, error) {
 	return got.(*online), nil //nolint:forcetypeassert // made above
 }
 
-// changed returns the names that are in now and not in before, and the other way round.
-func changed(before, now []presence.Person) (came, went []string) {
-	there := make(map[uuid.UUID]bool, len(before))
+// changed returns the names that are in now and not in before, and the other way round; and who is otherwise than before, or
+// has come and is not plainly online.
+func changed(before, now []presence.Person) (came, went []string, differ []presence.Person) {
+	there := make(map[uuid.UUID]presence.Person, len(before))
 	for _, p := range before {
-		there[p.UserID] = true
+		there[p.UserID] = p
 	}
 	came, went = []string{}, []string{}
 	for _, p := range now {
-		if !there[p.UserID] {
+		known, ok := there[p.UserID]
+		if !ok {
 			came = append(came, p.Name)
+		}
+		if ok && known != p || !ok && !plain(p) {
+			differ = append(differ, p)
 		}
 		delete(there, p.UserID)
 	}
 	for _, p := range before {
-		if there[p.UserID] {
+		if _, gone := there[p.UserID]; gone {
 			went = append(went, p.Name)
 		}
 	}
-	return came, went
+	return came, went, differ
 }
+
+// plain reports whether there is nothing to tell of somebody but that they are online.
+func plain(p presence.Person) bool { return !p.Away && !p.Status.Says() && p.Status.Quiet.IsZero() }

@@ -28,6 +28,9 @@ type pageIn struct {
 	Back   bool        `json:"back"`
 	Files  []uuid.UUID `json:"files"`
 	Most   int64       `json:"most"` // missed messages that it wants to be sent; 0: all
+
+	Idle  bool        `json:"idle"`
+	Users []uuid.UUID `json:"users"`
 }
 
 // pageOut is what a page is sent. With Content htmx swaps it into Target; without, it is for the page's script.
@@ -43,6 +46,7 @@ type pageOut struct {
 	Rooms   any       `json:"rooms,omitempty"`
 	All     bool      `json:"all,omitempty"`
 	Typing  *[]string `json:"typing,omitempty"` // names
+	People  any       `json:"people,omitempty"`
 	Code    chat.Code `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Target  string    `json:"target,omitempty"`
@@ -65,6 +69,10 @@ func (p *page) receive(c *conn, data []byte) error {
 		return p.read(c, in)
 	case "typing":
 		return p.types(c, in)
+	case "idle":
+		return c.setIdleTo(in.Idle)
+	case "people":
+		return c.lookAt(in.Users)
 	case "post":
 		if err := p.post(c, in); err != nil {
 			c.answer(p.failure(in.ID, err))
@@ -73,13 +81,14 @@ func (p *page) receive(c *conn, data []byte) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open, post, read and typing.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a page sends open, post, read, typing, idle and people.", in.Type)
 }
 
 // open leaves the room that is open and opens another at the cursor, or, where the page has missed more than it wants to be
 // sent, at the newest message; without a room it only leaves.
 func (p *page) open(c *conn, in pageIn) error {
 	c.leaveAll()
+	c.outside(in.Room == "")
 	if in.Room == "" {
 		return nil
 	}
@@ -194,7 +203,22 @@ func (p *page) live(j *joined, _ chat.Cursor) []byte {
 	return frame(pageOut{Type: "opened", Room: j.room.ID.String()})
 }
 
-func (p *page) online(_ *joined, _, now *online) []byte { return now.page() }
+// online tells the whole list, or, where the same people are there as before, who of them is otherwise now.
+func (p *page) online(j *joined, told, now *online) []byte {
+	if told == nil {
+		return now.page()
+	}
+	return now.frameSince(told, true, func(told *online) []byte {
+		came, went, differ := changed(told.people, now.people)
+		if len(came)+len(went) > 0 {
+			return now.page()
+		}
+		if len(differ) == 0 {
+			return nil
+		}
+		return frame(pageOut{Type: "people", Room: j.room.ID.String(), People: shortly(differ)})
+	})
+}
 
 func pageOnline(room uuid.UUID, html []byte, n int) []byte {
 	return frame(pageOut{Type: "presence", Room: room.String(), Online: &n, Target: within(room, "#people"), Swap: "innerHTML", Content: string(html)})

@@ -25,12 +25,22 @@ func (s *Sockets) Receive(_, payload string) {
 		SignedOut []uuid.UUID `json:"signed_out"`
 		Members   []struct{ User uuid.UUID }
 		Rooms     []struct{ Room uuid.UUID }
+		Status    []struct{ User uuid.UUID }
 	}
-	if err := json.Unmarshal([]byte(payload), &activity); err != nil || activity.SignedOut == nil && activity.Members == nil && activity.Rooms == nil {
+	if err := json.Unmarshal([]byte(payload), &activity); err != nil || activity.SignedOut == nil && activity.Members == nil && activity.Rooms == nil && activity.Status == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if activity.Status != nil {
+		if len(activity.Status) == 0 {
+			s.allStaleLocked()
+		}
+		for _, p := range activity.Status {
+			s.staleLocked(p.User)
+		}
+		return
+	}
 	if activity.SignedOut != nil && len(activity.SignedOut) == 0 {
 		s.checkAll = true
 	}
@@ -56,6 +66,7 @@ func (s *Sockets) checkAllSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.checkAll, s.seeAll = true, true
+	s.allStaleLocked()
 	s.checkSoon()
 }
 

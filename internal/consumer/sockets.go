@@ -27,7 +27,6 @@ import (
 type Sockets struct {
 	cfg      Config
 	upgrader websocket.Upgrader
-	people   singleflight.Group
 	metrics  metrics
 
 	ctx     context.Context //nolint:containedctx // the life of what connections read, ended by Stop
@@ -40,6 +39,10 @@ type Sockets struct {
 	toWrite chan *conn   // to a writer that waits
 	idle    atomic.Int32 // writers that wait
 
+	readings atomic.Uint64 // of who is online in a room
+	people   singleflight.Group
+	toRead   chan struct{} // it is to be read how people are
+
 	mu         sync.Mutex
 	conns      map[*conn]struct{}
 	rooms      map[uuid.UUID]*roomOnline
@@ -47,6 +50,8 @@ type Sockets struct {
 	checkAll   bool
 	see        map[uuid.UUID]bool // users and rooms of which it is to be looked at who may see what
 	seeAll     bool
+	looked     map[uuid.UUID]map[*conn]struct{} // who looks at whom
+	stale      map[uuid.UUID]struct{}           // of whom it is to be read how they are
 	draining   bool
 	came       int // connections, ever; and how many when memory was trimmed, and when it was last thought of
 	trimmed    int
@@ -65,6 +70,7 @@ type Config struct {
 	Messages *chat.Messages
 	Sessions *chat.Sessions
 	Tokens   *chat.Tokens
+	People   *chat.People
 	// PostRate and PostBurst limit the posts of one connection: so many a second, so many at once. A rate of 0: no limit.
 	PostRate  float64
 	PostBurst int
@@ -84,6 +90,7 @@ type Proof struct {
 func New(cfg Config) *Sockets {
 	s := &Sockets{
 		cfg: cfg, metrics: newMetrics(), conns: map[*conn]struct{}{}, rooms: map[uuid.UUID]*roomOnline{}, check: map[uuid.UUID]bool{}, see: map[uuid.UUID]bool{},
+		looked: map[uuid.UUID]map[*conn]struct{}{}, stale: map[uuid.UUID]struct{}{}, toRead: make(chan struct{}, 1),
 		ended: make(chan struct{}), soon: make(chan struct{}, 1), toWrite: make(chan *conn),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: bufferLength, WriteBufferSize: bufferLength, WriteBufferPool: &sync.Pool{},
@@ -102,6 +109,7 @@ func (s *Sockets) Start(ctx context.Context) error {
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.channel = s.cfg.Layer.Open(s)
 	go s.look()
+	s.telling.Go(s.readPeople)
 	return s.cfg.Layer.GroupAdd(ctx, unread.Group, s.channel)
 }
 
@@ -171,12 +179,13 @@ func (s *Sockets) enter(c *conn, j *joined) {
 	r.connections++
 	s.mu.Unlock()
 	s.cfg.Presence.Join(j.room.ID, c.user.ID)
+	c.setIdle(j)
 }
 
 // leave counts it out again.
 func (s *Sockets) leave(c *conn, j *joined) {
 	j.sub.Close()
-	s.cfg.Presence.Leave(j.room.ID, c.user.ID)
+	s.leavePresence(c, j)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.rooms[j.room.ID]
@@ -189,6 +198,7 @@ func (s *Sockets) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.lookLocked(c, nil)
 	if len(s.conns) == 0 {
 		s.empty.Broadcast()
 	}

@@ -17,6 +17,7 @@ const (
 	typingEvery  = time.Second // at most, who types in a room is sent from here
 	typingRate   = 2           // frames a second that one connection may send
 	typingBurst  = 10
+	typingAtOnce = 50  // names in one payload; 32 characters each of 4 bytes fit into a notification, so that none is ever stored
 	typingPeople = 100 // online in a room; with more, who types is not told: it would never be quiet
 )
 
@@ -78,8 +79,10 @@ func (s *Sockets) tellTyping(roomID uuid.UUID, t *typists) {
 	s.telling.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, writeWithin)
 		defer cancel()
-		if err := s.cfg.Feed.TellTyping(ctx, roomID, names); err != nil && s.ctx.Err() == nil {
-			s.cfg.Log.Debug("who is typing was not sent", "room", roomID, "error", err)
+		for part := range slices.Chunk(names, typingAtOnce) {
+			if err := s.cfg.Feed.TellTyping(ctx, roomID, part); err != nil && s.ctx.Err() == nil {
+				s.cfg.Log.Debug("who is typing was not sent", "room", roomID, "error", err)
+			}
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,6 +31,11 @@ type v1In struct {
 	Emoji string      `json:"emoji"`
 	On    *bool       `json:"on"`
 	Files []uuid.UUID `json:"files"`
+
+	// Of how the user is.
+	Text  string `json:"text"`
+	Until string `json:"until"`
+	Idle  bool   `json:"idle"`
 }
 
 type v1Unread struct {
@@ -52,6 +56,8 @@ type v1Joined struct {
 	Room   string `json:"room"`
 	Cursor string `json:"cursor"`
 	Online int    `json:"online"`
+
+	People []v1Person `json:"people,omitempty"`
 }
 
 type v1Ack struct {
@@ -93,6 +99,8 @@ type v1Presence struct {
 	Online int      `json:"online"`
 	Joined []string `json:"joined"`
 	Left   []string `json:"left"`
+
+	People []v1Person `json:"people,omitempty"`
 }
 
 type v1Typing struct {
@@ -139,6 +147,10 @@ func (v *v1) handle(c *conn, in v1In) error {
 	case "watch":
 		c.follow()
 		return nil
+	case "status", "dnd":
+		return v.setStatus(c, in)
+	case "idle":
+		return c.setIdleTo(in.Idle)
 	case "read":
 		found, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
 		if err != nil {
@@ -162,7 +174,7 @@ func (v *v1) handle(c *conn, in v1In) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, edit, delete, undelete, react, typing, watch and read.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, edit, delete, undelete, react, typing, watch, read, status, dnd and idle.", in.Type)
 }
 
 // change edits, deletes or brings back a message, or reacts to it, in a room that need not be joined.
@@ -210,11 +222,13 @@ func (v *v1) join(c *conn, in v1In) error {
 		return err
 	}
 	err = c.join(room{found.ID, found.Slug}, after, func(j *joined) []byte {
-		there := 0
+		out := v1Joined{Type: "joined", Room: found.Slug, Cursor: j.sub.Cursor().String()}
 		if now, err := v.sockets.online(found.ID, 0); err == nil {
-			j.told, there = now, len(now.people)
+			j.told, out.Online = now, len(now.people)
+			_, _, special := changed(nil, now.people)
+			out.People = v1People(special)
 		}
-		return frame(v1Joined{Type: "joined", Room: found.Slug, Cursor: j.sub.Cursor().String(), Online: there})
+		return frame(out)
 	})
 	switch {
 	case errors.Is(err, feed.ErrAhead):
@@ -266,15 +280,13 @@ func (v *v1) online(j *joined, told, now *online) []byte {
 	if told == nil {
 		told = &online{}
 	}
-	make := sync.OnceValue(func() []byte {
-		came, went := changed(told.people, now.people)
-		if len(came)+len(went) == 0 {
+	return now.frameSince(told, false, func(told *online) []byte {
+		came, went, differ := changed(told.people, now.people)
+		if len(came)+len(went)+len(differ) == 0 {
 			return nil
 		}
-		return frame(v1Presence{Type: "presence", Room: j.room.Slug, Online: len(now.people), Joined: came, Left: went})
+		return frame(v1Presence{Type: "presence", Room: j.room.Slug, Online: len(now.people), Joined: came, Left: went, People: v1People(differ)})
 	})
-	first, _ := now.since.LoadOrStore(told, make)
-	return first.(func() []byte)() //nolint:forcetypeassert // only stored here
 }
 
 func (v *v1) unread(c unread.Changes) []byte {

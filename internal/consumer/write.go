@@ -51,12 +51,12 @@ func (c *conn) write() {
 	for {
 		c.mu.Lock()
 		answers, woken, ping, closing := c.answers, c.woken, c.ping, c.closing
-		watch, stirred := c.watch, c.stirred
+		watch, stirred, news := c.watch, c.stirred, c.takeNewsLocked()
 		c.answers, c.woken, c.ping, c.stirred = nil, nil, false, false
 		for _, j := range woken {
 			j.woken = false
 		}
-		if c.ended || len(answers) == 0 && len(woken) == 0 && !stirred && !ping && closing == nil {
+		if c.ended || len(answers) == 0 && len(woken) == 0 && !stirred && len(news) == 0 && !ping && closing == nil {
 			c.writing = false
 			c.mu.Unlock()
 			return
@@ -65,6 +65,9 @@ func (c *conn) write() {
 		out = append(out[:0], answers...)
 		for _, j := range woken {
 			out = c.take(j, out)
+		}
+		if len(news) > 0 {
+			out = append(out, pagePeople(news))
 		}
 		if stirred && watch != nil {
 			if changes, some := watch.Next(); some {

@@ -22,17 +22,21 @@ import (
 	"github.com/pgchat/pgchat/web"
 )
 
-// Person is somebody as the list of people shows them.
+// Person is somebody as others see them.
 type Person struct {
 	UserID uuid.UUID
 	Name   string
+	Online bool
+	Away   bool // and nobody uses any of their connections
+	Status chat.Status
 }
 
 // Base is what every page has.
 type Base struct {
-	User   *chat.User  // nil: not signed in
-	Rooms  []chat.Room // for the sidebar
-	Notice string      // one line above a form
+	User   *chat.User           // nil: not signed in
+	Rooms  []chat.Room          // for the sidebar
+	People map[uuid.UUID]Person // how the user is, and those with whom they have a direct conversation
+	Notice string               // one line above a form
 }
 
 // SignIn is the sign-in page. Errors are by field; "" is the whole form.
@@ -135,12 +139,12 @@ func New() (*Pages, error) {
 	if p.markup, err = newMarkup(emoji); err != nil {
 		return nil, err
 	}
-	p.shared, err = template.New("").Funcs(p.funcs()).Funcs(fileFuncs).ParseFS(web.Templates, "templates/layout.html", "templates/message/*.html")
+	p.shared, err = template.New("").Funcs(p.funcs()).Funcs(fileFuncs).ParseFS(web.Templates, "templates/layout.html", "templates/message/*.html", "templates/status/parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
 	for name, data := range map[string]any{
-		"signin": SignIn{}, "signup": SignUp{}, "rooms": RoomList{}, "newroom": NewRoom{}, "room": Room{}, "settings": Settings{}, "newdirect": NewDirect{}, "failure": Failure{},
+		"signin": SignIn{}, "signup": SignUp{}, "rooms": RoomList{}, "newroom": NewRoom{}, "room": Room{}, "settings": Settings{}, "newdirect": NewDirect{}, "failure": Failure{}, "status": Status{},
 	} {
 		t, err := p.shared.Clone()
 		if err == nil {
@@ -230,14 +234,19 @@ type sidebar struct {
 // listed is a room in the sidebar.
 type listed struct {
 	chat.Room
-	Here bool // it is the open one
+	Here  bool    // it is the open one
+	Other *Person // of a direct conversation of two
 }
 
 // newSidebar sorts the user's rooms: what has unread messages comes first. sidebar.js does the same when something changes.
 func newSidebar(b Base, here string) sidebar {
 	s := sidebar{Base: b, Here: here}
 	for _, r := range b.Rooms {
-		switch l := (listed{r, r.Slug == here}); {
+		l := listed{Room: r, Here: r.Slug == here}
+		if other, known := b.People[r.Other]; known && r.Kind == chat.Direct && r.Members == 2 {
+			l.Other = &other
+		}
+		switch {
 		case !r.Member:
 		case !l.Here && (r.Mentions > 0 || r.Unread() > 0 && !r.Muted()):
 			s.Unread = append(s.Unread, l)
@@ -269,6 +278,12 @@ func (p *Pages) funcs() template.FuncMap {
 		"member":   func(m chat.Member) Person { return Person{UserID: m.ID, Name: m.Name} },
 		"other":    func(r chat.Room) Person { return Person{UserID: r.Other, Name: r.Name} },
 		"title":    roomTitle,
+		"says":     says,
+		"state":    state,
+		"about":    about,
+		"me":       func(b Base) Person { return b.person() },
+		"ends":     Ends,
+		"quick":    QuickStatuses,
 		"person":   func(u *chat.User) Person { return Person{UserID: u.ID, Name: u.Name} },
 		"side":     newSidebar,
 		"own": func(u *chat.User) shownMessage {

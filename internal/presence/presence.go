@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/store"
 )
 
@@ -29,10 +32,13 @@ const (
 	retryAfter  = time.Second // what could not be written is tried again
 )
 
-// Person is a user who is online.
+// Person is a user as others see them.
 type Person struct {
 	UserID uuid.UUID
 	Name   string
+	Online bool
+	Away   bool // and nobody uses any of their connections
+	Status chat.Status
 }
 
 // Instance is what other instances and DBAs see of this one.
@@ -58,13 +64,35 @@ type Presence struct {
 	mu      sync.Mutex
 	held    map[place]holding
 	changed map[place]struct{} // not written yet
+	people  map[uuid.UUID]holding
 }
 
 type place struct{ room, user uuid.UUID }
 
+// holding is what is held of a user in a room, or in all rooms together.
 type holding struct {
 	connections int32
-	written     bool // has a row
+	idle        int32 // of them
+	told        state // as it was written, or told, last
+}
+
+// state is how a user is through this instance.
+type state int
+
+const (
+	offline state = iota
+	online
+	away
+)
+
+func (h holding) state() state {
+	switch {
+	case h.connections <= 0:
+		return offline
+	case h.idle >= h.connections:
+		return away
+	}
+	return online
 }
 
 // New makes the presence of an instance; it writes through pool.
@@ -75,7 +103,7 @@ func New(pool *pgxpool.Pool, instance Instance, log *slog.Logger) *Presence {
 			Name: "pgchat_presence_writes_total", Help: "Statements that wrote joins and leaves.",
 		}),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		held: map[place]holding{}, changed: map[place]struct{}{},
+		held: map[place]holding{}, changed: map[place]struct{}{}, people: map[uuid.UUID]holding{},
 	}
 }
 
@@ -104,16 +132,26 @@ func (p *Presence) Stop(ctx context.Context) error {
 }
 
 // Join counts one more connection of the user in the room.
-func (p *Presence) Join(roomID, userID uuid.UUID) { p.add(place{roomID, userID}, 1) }
+func (p *Presence) Join(roomID, userID uuid.UUID) { p.add(place{roomID, userID}, 1, 0) }
 
-// Leave counts one less.
-func (p *Presence) Leave(roomID, userID uuid.UUID) { p.add(place{roomID, userID}, -1) }
+// Leave counts one less; one that is idle is taken back from Idle first.
+func (p *Presence) Leave(roomID, userID uuid.UUID) { p.add(place{roomID, userID}, -1, 0) }
 
-func (p *Presence) add(at place, n int32) {
+// Idle counts one more of the user's connections in the room that nobody uses; with idle false one less.
+func (p *Presence) Idle(roomID, userID uuid.UUID, idle bool) {
+	n := int32(1)
+	if !idle {
+		n = -1
+	}
+	p.add(place{roomID, userID}, 0, n)
+}
+
+func (p *Presence) add(at place, connections, idle int32) {
 	p.mu.Lock()
-	h := p.held[at]
-	h.connections += n
-	p.held[at] = h
+	h, all := p.held[at], p.people[at.user]
+	h.connections, all.connections = h.connections+connections, all.connections+connections
+	h.idle, all.idle = h.idle+idle, all.idle+idle
+	p.held[at], p.people[at.user] = h, all
 	p.changed[at] = struct{}{}
 	p.mu.Unlock()
 	select {
@@ -130,9 +168,22 @@ func (p *Presence) Online(ctx context.Context, roomID uuid.UUID) ([]Person, erro
 	}
 	online := make([]Person, 0, len(rows))
 	for _, r := range rows {
-		online = append(online, Person{UserID: r.ID, Name: r.Name})
+		online = append(online, Person{r.UserID, r.Name, true, r.Away, chat.NewStatus(r.Emoji, r.Text, r.Until, r.DndUntil)})
 	}
 	return online, nil
+}
+
+// People returns how these users are, wherever they are online; who is no user is missing from it.
+func (p *Presence) People(ctx context.Context, userIDs []uuid.UUID) (map[uuid.UUID]Person, error) {
+	rows, err := p.queries.PeopleNow(ctx, store.PeopleNowParams{UserIds: userIDs, LeaseSeconds: p.instance.Lease.Seconds()})
+	if err != nil {
+		return nil, fmt.Errorf("read how %d people are: %w", len(userIDs), err)
+	}
+	people := make(map[uuid.UUID]Person, len(rows))
+	for _, r := range rows {
+		people[r.UserID] = Person{r.UserID, r.Name, r.Online, r.Away, chat.NewStatus(r.Emoji, r.Text, r.Until, r.DndUntil)}
+	}
+	return people, nil
 }
 
 // Collectors are the presence's metrics.
@@ -209,9 +260,12 @@ func (p *Presence) restore(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for at, h := range p.held {
-		h.written = false
+		h.told = offline
 		p.held[at] = h
 		p.changed[at] = struct{}{}
+		all := p.people[at.user]
+		all.told = offline
+		p.people[at.user] = all
 	}
 	return nil
 }
@@ -238,29 +292,31 @@ func (p *Presence) sweep(ctx context.Context) (time.Duration, error) {
 	return min(max(next, 10*time.Millisecond), p.instance.Heartbeat), nil
 }
 
-// flush writes what changed and tells the rooms in which somebody appeared or went.
+// flush writes what changed, and tells the rooms in which somebody appeared or went, and who is or is not away any more.
 func (p *Presence) flush(ctx context.Context) error {
 	p.mu.Lock()
 	changed := p.changed
 	p.changed = map[place]struct{}{}
 	arg := store.SetPresenceParams{InstanceID: p.instance.ID}
-	told := map[uuid.UUID]struct{}{}
+	rooms, people := map[uuid.UUID]struct{}{}, map[uuid.UUID]state{}
 	for at := range changed {
 		h := p.held[at]
 		arg.RoomIds = append(arg.RoomIds, at.room)
 		arg.UserIds = append(arg.UserIds, at.user)
 		arg.Connections = append(arg.Connections, h.connections)
-		if h.written != (h.connections > 0) {
-			told[at.room] = struct{}{}
+		arg.Idle = append(arg.Idle, min(h.idle, h.connections))
+		if (h.told == offline) != (h.state() == offline) {
+			rooms[at.room] = struct{}{}
+		}
+		if all := p.people[at.user]; all.told != all.state() {
+			people[at.user] = all.state()
 		}
 	}
 	p.mu.Unlock()
 	if len(changed) == 0 {
 		return nil
 	}
-	for room := range told {
-		arg.Announce = append(arg.Announce, room)
-	}
+	arg.Announce, arg.People = slices.Collect(maps.Keys(rooms)), slices.Collect(maps.Keys(people))
 	writing, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
 	p.writes.Inc()
@@ -272,11 +328,18 @@ func (p *Presence) flush(ctx context.Context) error {
 			p.changed[at] = struct{}{}
 			continue
 		}
-		h := p.held[at]
-		h.written = arg.Connections[i] > 0
+		h, all := p.held[at], p.people[at.user]
+		h.told = holding{connections: arg.Connections[i], idle: arg.Idle[i]}.state()
 		p.held[at] = h
+		if told, ok := people[at.user]; ok {
+			all.told = told
+			p.people[at.user] = all
+		}
 		if h == (holding{}) {
 			delete(p.held, at)
+		}
+		if all == (holding{}) {
+			delete(p.people, at.user)
 		}
 	}
 	p.mu.Unlock()

@@ -186,3 +186,54 @@ func TestManyWhoComeAtOnceMakeFewStatements(t *testing.T) {
 		t.Errorf("3000 joins were announced %d times", told)
 	}
 }
+
+func TestWhoIsIdleOnAllConnectionsIsAway(t *testing.T) {
+	pool := pgtest.Pool(t)
+	ids, room := users(t, pool, 1)
+	ada := ids[0]
+	a, b := start(t, pool, time.Minute), start(t, pool, time.Minute)
+	conn := watch(t, pool, room)
+	other := uuid.New() // another room
+	is := func(online, away bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for {
+			people, err := a.People(ctx, ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			there, err := a.Online(ctx, room)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := len(there) == 0 || there[0].Away == people[ada].Away
+			if p := people[ada]; p.Online == online && p.Away == away && same && (len(there) > 0) == online {
+				return
+			}
+			if _, err := conn.WaitForNotification(ctx); err != nil {
+				t.Fatalf("online %+v, want %t, away %t: %v", people[ada], online, away, err)
+			}
+		}
+	}
+	is(false, false)
+	a.Join(room, ada)
+	is(true, false)
+	a.Idle(room, ada, true)
+	is(true, true)
+	b.Join(other, ada) // in another room, on another instance
+	is(true, false)
+	b.Idle(other, ada, true)
+	is(true, true)
+	a.Join(room, ada)
+	is(true, false)
+	a.Leave(room, ada)
+	is(true, true)
+	a.Idle(room, ada, false)
+	is(true, false)
+	b.Idle(other, ada, false)
+	b.Leave(other, ada)
+	is(true, false)
+	a.Leave(room, ada)
+	is(false, false)
+}

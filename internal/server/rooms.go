@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,7 +17,30 @@ import (
 func (s *Server) base(r *http.Request) (page.Base, error) {
 	user := of(r).user
 	rooms, err := s.Rooms.List(r.Context(), user.ID)
-	return page.Base{User: user, Rooms: rooms}, err
+	if err != nil {
+		return page.Base{}, err
+	}
+	ids := []uuid.UUID{user.ID}
+	for _, room := range rooms {
+		if room.Kind == chat.Direct && room.Members == 2 {
+			ids = append(ids, room.Other)
+		}
+	}
+	people, err := s.people(r.Context(), ids)
+	return page.Base{User: user, Rooms: rooms, People: people}, err
+}
+
+// people is how these users are.
+func (s *Server) people(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]page.Person, error) {
+	found, err := s.Presence.People(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	people := make(map[uuid.UUID]page.Person, len(found))
+	for id, p := range found {
+		people[id] = page.Person(p)
+	}
+	return people, nil
 }
 
 // sidebar is the list of rooms alone.
@@ -128,7 +152,7 @@ func (s *Server) fillRoom(r *http.Request, room chat.Room, at place, data *page.
 		return err
 	}
 	for _, p := range people {
-		data.People = append(data.People, page.Person{UserID: p.UserID, Name: p.Name})
+		data.People = append(data.People, page.Person(p))
 	}
 	return nil
 }

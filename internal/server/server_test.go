@@ -71,16 +71,17 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 	}
 	writer.OnStored(hub.Stored)
 	writer.Start(ctx)
+	people := chat.NewPeople(pool, signupOpen)
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Log: log, RenderMessages: pages.Messages,
-		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, PostRate: 10, PostBurst: 30,
+		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, People: people, PostRate: 10, PostBurst: 30,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
 	if err := sockets.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
 	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
-		People: chat.NewPeople(pool, signupOpen), Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
+		People: people, Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
 		Files: chat.NewFiles(pool, limits), Presence: online, Sockets: sockets, Pages: pages, Log: log,
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
 	}).Handler())}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 
@@ -56,6 +57,15 @@ func (s *Server) renderSettings(w http.ResponseWriter, r *http.Request, status i
 	if data.Members, err = s.Rooms.MembersOf(r.Context(), room.ID); err != nil {
 		return err
 	}
+	ids := make([]uuid.UUID, 0, len(data.Members))
+	for _, m := range data.Members {
+		ids = append(ids, m.ID)
+	}
+	members, err := s.people(r.Context(), ids)
+	if err != nil {
+		return err
+	}
+	maps.Copy(data.People, members)
 	data.Room, data.May = room, room.May(*of(r).user)
 	return s.render(w, status, data)
 }

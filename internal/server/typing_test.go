@@ -106,6 +106,10 @@ func TestTypingIsSentOnceForAllWhoTypeAtTheSameTime(t *testing.T) {
 		}
 		sent++
 	}
+	var stored int
+	if err := s.pool.QueryRow(t.Context(), `select count(*) from chat.events`).Scan(&stored); err != nil || stored > 0 {
+		t.Errorf("%d events were stored (%v)", stored, err)
+	}
 	if sent > 2+int(took/time.Second)+4 { // and up to four who joined
 		t.Errorf("%d frames left in %d notifications in %s", 8*len(members), sent, took)
 	}

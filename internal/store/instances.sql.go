@@ -57,7 +57,8 @@ WITH held AS (
 ), removed AS (
     DELETE FROM chat.instances WHERE id = $1
 )
-SELECT pg_notify('room:' || room_id, '{"presence":true}') FROM held
+SELECT (SELECT count(pg_notify('room:' || room_id, '{"presence":true}')) FROM held),
+       (SELECT count(chat.tell_activity('status', '')) WHERE EXISTS (SELECT FROM held))
 `
 
 func (q *Queries) RemoveInstance(ctx context.Context, instanceID uuid.UUID) error {
@@ -72,12 +73,13 @@ WITH dead AS (
     SELECT pg_notify('room:' || p.room_id, '{"presence":true}')
     FROM (SELECT DISTINCT room_id FROM chat.presence WHERE instance_id IN (SELECT id FROM dead)) p
 )
-SELECT name, (SELECT count(*) FROM told)::bigint AS rooms FROM dead
+SELECT name, (SELECT count(*) FROM told)::bigint AS rooms, (SELECT count(chat.tell_activity('status', '')) WHERE EXISTS (SELECT FROM told))::bigint AS activities FROM dead
 `
 
 type SweepInstancesRow struct {
-	Name  string
-	Rooms int64
+	Name       string
+	Rooms      int64
+	Activities int64
 }
 
 // Removes the instances whose lease has ended, tells their rooms, and returns their names. A heartbeat from the future
@@ -91,7 +93,7 @@ func (q *Queries) SweepInstances(ctx context.Context, leaseSeconds float64) ([]S
 	var items []SweepInstancesRow
 	for rows.Next() {
 		var i SweepInstancesRow
-		if err := rows.Scan(&i.Name, &i.Rooms); err != nil {
+		if err := rows.Scan(&i.Name, &i.Rooms, &i.Activities); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

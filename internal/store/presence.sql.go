@@ -7,30 +7,43 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 const onlineUsers = `-- name: OnlineUsers :many
-SELECT u.id, u.name FROM chat.users u
-WHERE u.id IN (
-    SELECT p.user_id FROM chat.presence p JOIN chat.instances i ON i.id = p.instance_id
-    WHERE p.room_id = $1 AND i.heartbeat_at BETWEEN now() - $2::float8 * interval '1 second' AND now() + $2::float8 * interval '1 second')
-ORDER BY lower(u.name)
+SELECT s.user_id, s.name, (CASE WHEN p.away THEN NOT EXISTS (SELECT FROM chat.presence e JOIN chat.instances i ON i.id = e.instance_id
+           WHERE e.user_id = s.user_id AND e.idle < e.connections AND i.heartbeat_at BETWEEN now() - $1::float8 * interval '1 second' AND now() + $1::float8 * interval '1 second')
+       ELSE false END)::boolean AS away, s.emoji, s.text, least(s.until, '9999-06-01Z')::timestamptz AS until,
+       (CASE WHEN s.dnd_until IS NULL THEN 'epoch' ELSE least(s.dnd_until, '9999-06-01Z') END)::timestamptz AS dnd_until
+FROM chat.statuses s JOIN (
+    SELECT p.user_id, bool_and(p.idle = p.connections) AS away FROM chat.presence p JOIN chat.instances i ON i.id = p.instance_id
+    WHERE p.room_id = $2 AND i.heartbeat_at BETWEEN now() - $1::float8 * interval '1 second' AND now() + $1::float8 * interval '1 second'
+    GROUP BY p.user_id
+) p ON p.user_id = s.user_id
+ORDER BY lower(s.name)
 `
 
 type OnlineUsersParams struct {
-	RoomID       uuid.UUID
 	LeaseSeconds float64
+	RoomID       uuid.UUID
 }
 
 type OnlineUsersRow struct {
-	ID   uuid.UUID
-	Name string
+	UserID   uuid.UUID
+	Name     string
+	Away     bool
+	Emoji    string
+	Text     string
+	Until    time.Time
+	DndUntil time.Time
 }
 
+// 9999: until it is ended by hand; 1970: not. NULL is no end of a status: least takes no notice of it.
+// Away is who is so in all rooms.
 func (q *Queries) OnlineUsers(ctx context.Context, arg OnlineUsersParams) ([]OnlineUsersRow, error) {
-	rows, err := q.db.Query(ctx, onlineUsers, arg.RoomID, arg.LeaseSeconds)
+	rows, err := q.db.Query(ctx, onlineUsers, arg.LeaseSeconds, arg.RoomID)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +51,74 @@ func (q *Queries) OnlineUsers(ctx context.Context, arg OnlineUsersParams) ([]Onl
 	var items []OnlineUsersRow
 	for rows.Next() {
 		var i OnlineUsersRow
-		if err := rows.Scan(&i.ID, &i.Name); err != nil {
+		if err := rows.Scan(
+			&i.UserID,
+			&i.Name,
+			&i.Away,
+			&i.Emoji,
+			&i.Text,
+			&i.Until,
+			&i.DndUntil,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const peopleNow = `-- name: PeopleNow :many
+SELECT s.user_id, s.name, (p.away IS NOT NULL)::boolean AS online, coalesce(p.away, false)::boolean AS away, s.emoji, s.text,
+       least(s.until, '9999-06-01Z')::timestamptz AS until,
+       (CASE WHEN s.dnd_until IS NULL THEN 'epoch' ELSE least(s.dnd_until, '9999-06-01Z') END)::timestamptz AS dnd_until
+FROM chat.statuses s LEFT JOIN (
+    SELECT p.user_id, bool_and(p.idle = p.connections) AS away FROM chat.presence p JOIN chat.instances i ON i.id = p.instance_id
+    WHERE p.user_id = ANY ($1::uuid[])
+      AND i.heartbeat_at BETWEEN now() - $2::float8 * interval '1 second' AND now() + $2::float8 * interval '1 second'
+    GROUP BY p.user_id
+) p ON p.user_id = s.user_id
+WHERE s.user_id = ANY ($1::uuid[])
+`
+
+type PeopleNowParams struct {
+	UserIds      []uuid.UUID
+	LeaseSeconds float64
+}
+
+type PeopleNowRow struct {
+	UserID   uuid.UUID
+	Name     string
+	Online   bool
+	Away     bool
+	Emoji    string
+	Text     string
+	Until    time.Time
+	DndUntil time.Time
+}
+
+// How these users are at the moment, wherever they are.
+func (q *Queries) PeopleNow(ctx context.Context, arg PeopleNowParams) ([]PeopleNowRow, error) {
+	rows, err := q.db.Query(ctx, peopleNow, arg.UserIds, arg.LeaseSeconds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PeopleNowRow
+	for rows.Next() {
+		var i PeopleNowRow
+		if err := rows.Scan(
+			&i.UserID,
+			&i.Name,
+			&i.Online,
+			&i.Away,
+			&i.Emoji,
+			&i.Text,
+			&i.Until,
+			&i.DndUntil,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -51,34 +131,42 @@ func (q *Queries) OnlineUsers(ctx context.Context, arg OnlineUsersParams) ([]Onl
 
 const setPresence = `-- name: SetPresence :exec
 WITH given AS (
-    SELECT unnest($2::uuid[]) AS room_id, unnest($3::uuid[]) AS user_id,
-           unnest($4::int[]) AS connections
+    SELECT unnest($3::uuid[]) AS room_id, unnest($4::uuid[]) AS user_id,
+           unnest($5::int[]) AS connections, unnest($6::int[]) AS idle
 ), gone AS (
     DELETE FROM chat.presence p USING given g
-    WHERE p.room_id = g.room_id AND p.user_id = g.user_id AND p.instance_id = $5 AND g.connections = 0
+    WHERE p.room_id = g.room_id AND p.user_id = g.user_id AND p.instance_id = $7 AND g.connections = 0
 ), there AS (
-    INSERT INTO chat.presence (room_id, user_id, instance_id, connections)
-    SELECT room_id, user_id, $5, connections FROM given WHERE connections > 0
-    ON CONFLICT (room_id, user_id, instance_id) DO UPDATE SET connections = excluded.connections
+    INSERT INTO chat.presence (room_id, user_id, instance_id, connections, idle)
+    SELECT room_id, user_id, $7, connections, idle FROM given WHERE connections > 0
+    ON CONFLICT (room_id, user_id, instance_id) DO UPDATE SET connections = excluded.connections, idle = excluded.idle
 )
-SELECT pg_notify('room:' || room_id, '{"presence":true}') FROM (SELECT unnest($1::uuid[]) AS room_id) a
+SELECT (SELECT count(pg_notify('room:' || a.room_id, '{"presence":true}')) FROM (
+            SELECT unnest($1::uuid[]) AS room_id UNION SELECT room_id FROM chat.presence WHERE user_id = ANY ($2::uuid[])) a),
+       (SELECT count(chat.tell_activity('status', p.entries)) FROM (
+            SELECT string_agg('{"user":"' || u.id || '"}', ',') AS entries FROM (SELECT unnest($2::uuid[]) AS id) u) p WHERE p.entries IS NOT NULL)
 `
 
 type SetPresenceParams struct {
 	Announce    []uuid.UUID
+	People      []uuid.UUID
 	RoomIds     []uuid.UUID
 	UserIds     []uuid.UUID
 	Connections []int32
+	Idle        []int32
 	InstanceID  uuid.UUID
 }
 
-// One row of the arrays says how many connections a user has in a room through this instance; 0: none any more.
+// One row of the arrays says how many connections a user has in a room through this instance, 0: none any more, and how many of
+// them nobody uses. Told are these rooms, and everywhere that these people are online, are offline, or are away otherwise than before.
 func (q *Queries) SetPresence(ctx context.Context, arg SetPresenceParams) error {
 	_, err := q.db.Exec(ctx, setPresence,
 		arg.Announce,
+		arg.People,
 		arg.RoomIds,
 		arg.UserIds,
 		arg.Connections,
+		arg.Idle,
 		arg.InstanceID,
 	)
 	return err

@@ -141,6 +141,7 @@ const live = (() => {
     opened = connectedOnce = true;
     socket = e.detail.connection.socket;
     open();
+    people.connected(socket);
     tellReads();
     for (const id of waiting.keys()) transmit(id);
   });
@@ -164,6 +165,7 @@ const live = (() => {
       view?.mark();
       return;
     }
+    if (frame.type === "people") { people.learn(frame.people, !frame.room); return; }
     if (frame.room !== view?.room) { e.preventDefault(); return; } // of a room that was open before
     switch (frame.type) {
       case "opened":
@@ -187,6 +189,7 @@ const live = (() => {
   });
   addEventListener("htmx:ws:close", (e) => {
     socket = null;
+    people.connected(null);
     caughtUp = false;
     sent.clear();
     watch();

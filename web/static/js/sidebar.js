@@ -51,7 +51,7 @@ const sidebar = (() => {
 
   // A notification of the desktop's, while nobody looks at the page; a room has one, whatever pages are open.
   function announce(li) {
-    if (!("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible" && document.hasFocus()) return;
+    if (people.quiet() || !("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible" && document.hasFocus()) return;
     const { count, forMe } = asks(li), name = isDirect(li) ? li.dataset.name : `#${li.dataset.name}`;
     const shown = new Notification(name, {
       body: isDirect(li) ? `${count} new` : forMe ? `You are mentioned. ${count} unread` : `${count} unread`, tag: li.dataset.room, icon: icon.dataset.plain,
