@@ -94,18 +94,19 @@ type Switcher struct {
 // Room is the room page.
 type Room struct {
 	Base
-	Room     chat.Room
-	Messages []chat.Message // oldest first
-	Older    bool           // there are messages before them
-	Latest   bool           // they are the newest; else the page looks back
-	At       int64          // seq of the message that was asked for; 0: none
-	Cursor   chat.Cursor    // what the page has; the WebSocket resumes there
-	People   []Person       // who is online
-	May      bool           // the user may delete what others have said
-	Address  string         // of the room, as told to other people
-	Draft    string         // what was typed and could not be sent
-	PostID   uuid.UUID      // the id of the message that the form will post
-	Errors   map[string]string
+	Room      chat.Room
+	Messages  []chat.Message // oldest first
+	Older     bool           // there are messages before them
+	Latest    bool           // they are the newest; else the page looks back
+	At        int64          // seq of the message that was asked for; 0: none
+	Cursor    chat.Cursor    // what the page has; the WebSocket resumes there
+	People    []Person       // who is online
+	May       bool           // the user may delete what others have said
+	Address   string         // of the room, as told to other people
+	Draft     string         // what was typed and could not be sent
+	FileLimit int64          // bytes that a file may have
+	PostID    uuid.UUID      // the id of the message that the form will post
+	Errors    map[string]string
 }
 
 // Failure is the page for what went wrong.

@@ -143,6 +143,7 @@ func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, 
 // fillRoom fills in what every showing of a room has.
 func (s *Server) fillRoom(r *http.Request, room chat.Room, at place, data *page.Room) error {
 	data.Room, data.May = room, room.May(*of(r).user)
+	data.FileLimit = s.Files.Limit()
 	data.Address = s.origin(r) + roomPath(room.Slug)
 	if err := s.window(r.Context(), at, data); err != nil {
 		return err

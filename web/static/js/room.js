@@ -276,13 +276,15 @@ function Room(root) {
   } });
 
   // --- sending ----------------------------------------------------------------------------------------------------------
-  function showPending(id, text, time) {
+  function showPending(id, text, time, files = []) {
     const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
     article.id = `p-${id}`;
     article.dataset.time = time;
     article.dataset.seq = "";
     article.classList.add("pending");
+    article.files = files;
     article.querySelector(".body").textContent = text;
+    if (files.length) article.querySelector(".said").append(Object.assign(document.createElement("p"), { className: "hint", textContent: files.map((f) => f.name).join(", ") }));
     pending.append(article);
   }
   function failed(id, why) {
@@ -309,6 +311,7 @@ function Room(root) {
     });
     if (body) button("Edit", () => {
       body.value = body.value.trim() ? `${body.value}\n${text}` : text;
+      files.put(article.files);
       article.remove();
       live.settle(id);
       typed();
@@ -330,6 +333,7 @@ function Room(root) {
     view.ended = text;
     problem(`${text}.`, href, label);
   }
+  const files = form && Files(root, form, { say: problem });
   const counter = find("#count");
   const length = (text) => [...text.trim()].length;
   function typed() {
@@ -371,14 +375,14 @@ function Room(root) {
       if (live.ended || view.ended) return; // as a plain form
       e.preventDefault();
       const n = length(body.value);
-      if (n === 0) return;
+      if (files.waits() || n === 0 && !files.some) return;
       if (n > maxBody) {
         said.textContent = "This is too long for one message. Shorten it, or send it in parts.";
         body.setAttribute("aria-invalid", "true");
         return;
       }
-      const text = body.value.trim(), message = live.send(room, slug, text);
-      showPending(message.id, text, message.time);
+      const text = body.value.trim(), attached = files.take(), message = live.send(room, slug, text, attached);
+      showPending(message.id, text, message.time, attached);
       arrange();
       toBottom();
       message.now();
@@ -497,7 +501,7 @@ function Room(root) {
     for (const [id, w] of live.waitingIn(room)) { // not on the page yet: another showing of the room sent it
       if (find(`#m-${id}`)) { live.settle(id); continue; }
       if (find(`#p-${id}`)) continue;
-      showPending(id, w.body, w.time);
+      showPending(id, w.body, w.time, w.files);
     }
     for (const [id, w] of live.waitingIn(room)) if (w.failed) failed(id, w.failed);
     arrange();
