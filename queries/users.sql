@@ -23,3 +23,10 @@ UPDATE chat.users SET role = 'admin' WHERE lower(name) = lower(sqlc.arg(name));
 -- Users whose names hold the text, those that begin with it first.
 SELECT id, name FROM chat.users WHERE position(lower(sqlc.arg(part)::text) IN lower(name)) > 0
 ORDER BY NOT starts_with(lower(name), lower(sqlc.arg(part)::text)), lower(name) LIMIT sqlc.arg(max_rows);
+
+-- name: Addressable :many
+-- Users whose names hold the text, members of the room first, and of them those that begin with it.
+SELECT u.name, (m.user_id IS NOT NULL)::boolean AS member FROM chat.users u
+LEFT JOIN chat.members m ON m.room_id = sqlc.arg(room_id) AND m.user_id = u.id
+WHERE position(lower(sqlc.arg(part)::text) IN lower(u.name)) > 0
+ORDER BY m.user_id IS NULL, NOT starts_with(lower(u.name), lower(sqlc.arg(part)::text)), lower(u.name) LIMIT sqlc.arg(max_rows);

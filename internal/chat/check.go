@@ -30,6 +30,9 @@ func checkUserName(name string) (string, error) {
 			return "", wrong("name", `A user name has letters, digits, "-", "_" and "." only; %s is none of them.`, called(r))
 		}
 	}
+	if l := strings.ToLower(name); l == "everyone" || l == "here" {
+		return "", wrong("name", "@%s addresses all members of a room. Choose another name.", l)
+	}
 	return name, nil
 }
 

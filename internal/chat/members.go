@@ -212,3 +212,25 @@ func (p *People) Find(ctx context.Context, part string, limit int) ([]Member, er
 	}
 	return found, nil
 }
+
+// Addressable returns at most limit users whose names hold the text, the room's members first.
+func (p *People) Addressable(ctx context.Context, roomID uuid.UUID, part string, limit int) ([]Addressee, error) {
+	if strings.ContainsRune(part, 0) {
+		return nil, nil
+	}
+	rows, err := p.queries.Addressable(ctx, store.AddressableParams{RoomID: roomID, Part: part, MaxRows: int32(min(limit, 1000))}) //nolint:gosec // bounded
+	if err != nil {
+		return nil, fmt.Errorf("look for whom to address: %w", err)
+	}
+	found := make([]Addressee, 0, len(rows))
+	for _, u := range rows {
+		found = append(found, Addressee{Name: u.Name, Member: u.Member})
+	}
+	return found, nil
+}
+
+// Addressee is somebody whom a message may address. Those who are not Members of its room are not told.
+type Addressee struct {
+	Name   string
+	Member bool
+}

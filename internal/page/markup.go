@@ -97,21 +97,21 @@ func plainText(body string) bool {
 
 // html makes HTML of a message's text.
 func (m *markup) html(body string) template.HTML {
+	body = strings.TrimPrefix(body, action)
 	if plainText(body) {
 		return template.HTML("<p>" + template.HTMLEscapeString(body) + "</p>") //nolint:gosec // escaped
 	}
 	var out bytes.Buffer
-	if action, is := strings.CutPrefix(body, "/me "); is {
-		body = action
-	}
 	if err := m.markdown.Convert([]byte(body), &out); err != nil {
 		return template.HTML("<p>" + template.HTMLEscapeString(body) + "</p>") //nolint:gosec // escaped
 	}
 	return template.HTML(strings.TrimSpace(m.policy.Sanitize(out.String()))) //nolint:gosec // sanitised
 }
 
-// acts reports whether the message tells what its author does.
-func acts(body string) bool { return strings.HasPrefix(body, "/me ") }
+// action begins a message that tells what its author does.
+const action = "/me "
+
+func acts(body string) bool { return strings.HasPrefix(body, action) }
 
 // source is the text of a message of which the page shows something else; "": it shows it.
 func source(body string) string {
@@ -128,7 +128,7 @@ func (words) Trigger() []byte { return []byte{'@', '#', ':'} }
 
 var (
 	mentioned = regexp.MustCompile(`^@[\p{L}\p{N}_.-]{2,33}`)
-	roomNamed = regexp.MustCompile(`^#\p{L}[\p{L}\p{N}-]{0,79}`)
+	roomNamed = regexp.MustCompile(`^#(?:\p{N}[\p{N}-]*)?\p{L}[\p{L}\p{N}-]{0,79}`)
 	shortName = regexp.MustCompile(`^:([a-z0-9_+-]{1,40}):`)
 )
 

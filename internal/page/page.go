@@ -290,7 +290,8 @@ func (p *Pages) funcs() template.FuncMap {
 		"own": func(u *chat.User) shownMessage {
 			return shownMessage{Message: chat.Message{AuthorID: u.ID, Author: u.Name, Body: "…"}}
 		},
-		"older": older,
+		"older":  older,
+		"format": func() []formatButton { return formatButtons },
 		"last": func(messages []chat.Message) int64 {
 			if len(messages) == 0 {
 				return 0
@@ -298,6 +299,21 @@ func (p *Pages) funcs() template.FuncMap {
 			return messages[len(messages)-1].Seq
 		},
 	}
+}
+
+// formatButton writes Markdown for those who do not know it; writing.js acts.
+type formatButton struct{ Act, Label, Icon, Keys string }
+
+var formatButtons = []formatButton{
+	{"bold", "Bold", "bold", "Ctrl+B"},
+	{"italic", "Italic", "italic", "Ctrl+I"},
+	{"strike", "Struck", "strikethrough", "Ctrl+Shift+X"},
+	{"code", "Code", "code", "Ctrl+E"},
+	{"block", "Block of code", "square-code", ""},
+	{"link", "Link", "link", ""},
+	{"quote", "Quote", "text-quote", "Ctrl+Shift+9"},
+	{"list", "List", "list", "Ctrl+Shift+8"},
+	{"numbers", "Numbered list", "list-ordered", "Ctrl+Shift+7"},
 }
 
 // roomTitle is the room as it is named in text.

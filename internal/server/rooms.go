@@ -131,9 +131,11 @@ func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) renderRoom(w http.ResponseWriter, r *http.Request, status int, room chat.Room, at place, data page.Room) error {
 	var err error
+	notice := data.Notice
 	if data.Base, err = s.base(r); err != nil {
 		return err
 	}
+	data.Notice = notice
 	if err := s.fillRoom(r, room, at, &data); err != nil {
 		return err
 	}
@@ -192,24 +194,45 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// postMessage posts what is in the form and goes back to the room.
+// postMessage posts what is in the form, or does what it commands, and goes back to the room. The pages' script, which posts by the
+// connection, has commands done here.
 func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.Room, files []uuid.UUID) error {
 	id, err := uuid.Parse(r.PostForm.Get("id"))
 	if err != nil || id == uuid.Nil {
 		r.PostForm.Set("id", newID().String())
 		return &chat.Error{Code: chat.Invalid, Field: "id", Message: "The form had no valid id, so the message was not sent. It has one now: send it again."}
 	}
-	_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: r.PostForm.Get("body"), Files: files})
-	if err == nil {
+	script := r.Header.Get("HX-Request") == "true"
+	told, body, isCommand, err := s.command(r, room, r.PostForm.Get("body"), len(files))
+	switch {
+	case err != nil:
+		return err
+	case isCommand && script:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(told)) //nolint:gosec // plain text
+		return nil
+	case isCommand:
+		if room, err = s.Rooms.BySlug(r.Context(), of(r).user.ID, room.Slug); err != nil { // as the command has made it
+			return err
+		}
+		return s.renderRoom(w, r, http.StatusOK, room, place{}, page.Room{Base: page.Base{Notice: told}, PostID: id})
+	}
+	_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: body, Files: files})
+	switch {
+	case err != nil:
+		return err
+	case script:
+		w.WriteHeader(http.StatusNoContent)
+	default:
 		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
 	}
-	return err
+	return nil
 }
 
 // showRefused shows the room, with the text still in its form, and why it was not posted.
 func (s *Server) showRefused(w http.ResponseWriter, r *http.Request, room chat.Room, err error) error {
 	fields, ok := fieldErrors(err)
-	if !ok && status(err) >= http.StatusInternalServerError {
+	if r.Header.Get("HX-Request") == "true" || !ok && status(err) >= http.StatusInternalServerError {
 		return err
 	}
 	id, idErr := uuid.Parse(r.PostForm.Get("id"))

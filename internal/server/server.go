@@ -103,6 +103,7 @@ func (s *Server) Handler() http.Handler {
 	route("POST /rooms", s.signedIn(s.newRoom))
 	route("GET /rooms/{slug}", s.signedIn(s.room))
 	route("GET /rooms/{slug}/messages", s.messages)
+	route("GET /rooms/{slug}/complete", s.signedIn(s.complete))
 	route("POST /rooms/{slug}/messages", s.signedIn(s.post))
 	route("POST /rooms/{slug}/messages/{id}/edit", s.signedIn(s.change(s.edit)))
 	route("POST /rooms/{slug}/messages/{id}/delete", s.signedIn(s.change(s.deleteMessage(true))))

@@ -164,6 +164,46 @@ func TestMentionsFollowWhatMessagesSay(t *testing.T) {
 	}
 }
 
+func TestAllMembersCanBeCalledButNotInALargeRoomByAnybody(t *testing.T) {
+	pool := pgtest.Pool(t)
+	ada, eve := addUser(t, pool, "ada"), addUser(t, pool, "eve")
+	addUser(t, pool, "bob")
+	room := addRoom(t, pool, "a")
+	post := func(author uuid.UUID, body, want string) {
+		t.Helper()
+		do(t, pool, `delete from chat.mentions`)
+		mustPost(t, pool, message{room, uuid.New(), author, body})
+		if got := mentioned(t, pool); got != want {
+			t.Errorf("%q: %q, want %q", body, got, want)
+		}
+	}
+	post(ada, "@here nobody is", "")
+	do(t, pool, `insert into chat.instances (id, name, version) values ('0192f8a0-5e1c-7c3a-9b1e-0123456789ab', 'one', '1')`)
+	do(t, pool, `insert into chat.presence (room_id, user_id, instance_id, connections) values ($1, $2, '0192f8a0-5e1c-7c3a-9b1e-0123456789ab', 1)`, uuid.New(), eve)
+	post(ada, "(@Here)", "a 2 eve")
+	post(ada, "@everyone.", "a 3 bob, a 3 eve")
+	post(eve, "@everyone_else, mail@here", "")
+	do(t, pool, `insert into chat.users (name) select 'u' || g from generate_series(1, 97) g`)
+	do(t, pool, `insert into chat.members (room_id, user_id) select $1, id from chat.users on conflict do nothing`, room)
+	do(t, pool, `update chat.users set role = 'member'`)
+	post(ada, "@here and @everyone of a hundred", "a 5 bob, a 5 eve, "+hundred(5))
+	do(t, pool, `insert into chat.users (name) values ('v1')`)
+	do(t, pool, `insert into chat.members (room_id, user_id) select $1, id from chat.users on conflict do nothing`, room)
+	post(ada, "@everyone of more, @eve", "a 6 eve")
+	do(t, pool, `update chat.members set role = 'owner' where room_id = $1 and user_id = $2`, room, ada)
+	post(ada, "@everyone", "a 7 bob, a 7 eve, "+hundred(7)+", a 7 v1")
+	wantWhole(t, pool)
+}
+
+func hundred(seq int) string {
+	var all []string
+	for i := range 97 {
+		all = append(all, fmt.Sprintf("a %d u%d", seq, i+1))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
 func TestEveryInstanceHearsWhatWasReadAndWhoBelongsWhere(t *testing.T) {
 	pool := pgtest.Pool(t)
 	ada, eve, room := addUser(t, pool, "ada"), addUser(t, pool, "eve"), addRoom(t, pool, "a")

@@ -42,6 +42,45 @@ func (q *Queries) AddUser(ctx context.Context, arg AddUserParams) (AddUserRow, e
 	return i, err
 }
 
+const addressable = `-- name: Addressable :many
+SELECT u.name, (m.user_id IS NOT NULL)::boolean AS member FROM chat.users u
+LEFT JOIN chat.members m ON m.room_id = $1 AND m.user_id = u.id
+WHERE position(lower($2::text) IN lower(u.name)) > 0
+ORDER BY m.user_id IS NULL, NOT starts_with(lower(u.name), lower($2::text)), lower(u.name) LIMIT $3
+`
+
+type AddressableParams struct {
+	RoomID  uuid.UUID
+	Part    string
+	MaxRows int32
+}
+
+type AddressableRow struct {
+	Name   string
+	Member bool
+}
+
+// Users whose names hold the text, members of the room first, and of them those that begin with it.
+func (q *Queries) Addressable(ctx context.Context, arg AddressableParams) ([]AddressableRow, error) {
+	rows, err := q.db.Query(ctx, addressable, arg.RoomID, arg.Part, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AddressableRow
+	for rows.Next() {
+		var i AddressableRow
+		if err := rows.Scan(&i.Name, &i.Member); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const anyUser = `-- name: AnyUser :one
 SELECT EXISTS (SELECT FROM chat.users WHERE password_hash IS NOT NULL)
 `

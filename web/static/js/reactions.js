@@ -211,5 +211,5 @@ function Reactions(root, messages, act) {
   }).observe(messages, { childList: true });
   for (const article of messages.querySelectorAll(":scope > .message")) show(article);
 
-  return { may, pick };
+  return { may, pick, choose: async (beside) => (await load()).choose(root.dataset.emoji, beside) };
 }

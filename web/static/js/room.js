@@ -36,7 +36,7 @@ function Room(root) {
     for (const article of [...messages.children, ...pending.children]) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
-      for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", name.dataset.name.toLowerCase() === me);
+      for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", [me, "everyone", "here"].includes(name.dataset.name.toLowerCase()));
       const stamp = article.querySelector("time");
       if (!stamp.title) {
         stamp.textContent = Room.clock.format(time);
@@ -246,6 +246,7 @@ function Room(root) {
       if (length(area.value) > maxBody) { say("This is too long for one message."); return; }
       try { await act(id, "edit", { body: area.value }); close(); } catch (why) { say(why.message); }
     });
+    Writing(area, { slug, box: editor });
     area.focus();
     area.setSelectionRange(text.length, text.length);
     if (editor.getBoundingClientRect().bottom > log.getBoundingClientRect().bottom) editor.scrollIntoView({ block: "nearest" });
@@ -348,7 +349,58 @@ function Room(root) {
       body.style.height = `${body.scrollHeight}px`;
     }
   }
+  // A command is not said: the server does it and answers with what to tell. It takes these too, from forms.
+  const notice = find("#composer-notice");
+  function commanded(text) { // what of it is a message; "": it is a command
+    const name = text.match(/^\/([a-z]+)(?:\s|$)/i)?.[1]?.toLowerCase();
+    if (name === "me" && text.length > 3) return `/me ${text.slice(3).trim()}`;
+    return name ? "" : text.replace(/^\/(?=\/[a-z]+(?:\s|$))/i, "");
+  }
+  async function command(text) {
+    said.textContent = "";
+    form.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(form.action, { method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams({ id: form.elements.id.value, body: text }), signal: AbortSignal.timeout(20_000) });
+      if (answer.redirected) throw new Error("You are signed out. Sign in again.");
+      const told = await answer.text();
+      if (!answer.ok) throw new Error(told);
+      notice.querySelector("p").textContent = told;
+      notice.hidden = false;
+      if (body.value.trim() !== text) return; // something else is typed meanwhile
+      body.value = "";
+      typed();
+    } catch (error) {
+      said.textContent = error instanceof TypeError || error.name === "TimeoutError" ? "The server cannot be reached. Try again in a moment." : error.message;
+    } finally {
+      form.removeAttribute("aria-busy");
+    }
+  }
   if (form) {
+    const writing = Writing(body, { slug, box: form });
+    const formats = find("#format-bar"), formatButton = find("#format");
+    const showFormats = (shown) => {
+      formats.hidden = !shown;
+      formatButton.setAttribute("aria-expanded", shown);
+    };
+    showFormats(live.load(localStorage, "pgchat:format") === "shown");
+    formatButton.hidden = false;
+    formatButton.addEventListener("click", () => {
+      showFormats(formats.hidden);
+      live.store(localStorage, "pgchat:format", formats.hidden ? "" : "shown");
+      body.focus();
+    });
+    formats.addEventListener("pointerdown", (e) => e.preventDefault()); // the selection stays
+    formats.addEventListener("click", (e) => { const button = e.target.closest("button"); if (button) writing.act(button.dataset.act); });
+    const emojiButton = find("#emoji");
+    emojiButton.hidden = false;
+    emojiButton.addEventListener("click", async () => {
+      const [from, to] = [body.selectionStart, body.selectionEnd];
+      try {
+        const emoji = await reacting.choose(emojiButton.getBoundingClientRect());
+        if (emoji) writing.insert(from, to, emoji); else body.focus();
+      } catch (error) { live.toast(error.message); }
+    });
+    notice.querySelector("button").addEventListener("click", () => { notice.hidden = true; body.focus(); });
     if (!body.value) body.value = live.load(localStorage, drafts) || "";
     body.required = false; // white space is told below
     typed();
@@ -381,7 +433,14 @@ function Room(root) {
         body.setAttribute("aria-invalid", "true");
         return;
       }
-      const text = body.value.trim(), attached = files.take(), message = live.send(room, slug, text, attached);
+      const written = body.value.trim(), text = commanded(written);
+      if (written && !text) {
+        if (files.some) said.textContent = "A command takes no files. Send them first, or remove them.";
+        else command(written);
+        return;
+      }
+      notice.hidden = true;
+      const attached = files.take(), message = live.send(room, slug, text, attached);
       showPending(message.id, text, message.time, attached);
       arrange();
       toBottom();

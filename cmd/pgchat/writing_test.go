@@ -1,0 +1,116 @@
+package main_test
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+func TestWhatIsTypedIsCompletedFormattedAndCommanded(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.users (name) values ('edgar'), ('eve')`)
+	exec(t, db, `insert into chat.members (room_id, user_id) select r.id, u.id from chat.rooms r, chat.users u on conflict do nothing`)
+	keys := func(text string) { b.do(chromedp.SendKeys(chromedp.CSS("#body"), text)) }
+	value := func(want string) { b.until(`document.querySelector("#body").value === %q`, want) }
+	offered := func(want string) {
+		b.until(`[...document.querySelectorAll("#completions li")].map((li) => li.dataset.text).join() === %q`, want)
+	}
+
+	// A person, chosen by the arrow and Tab; a room, by Enter; an emoji, by a click; Escape leaves it as it is.
+	keys("hey @e")
+	offered("@edgar,@eve,@everyone")
+	b.until(`document.querySelector("#body").getAttribute("aria-activedescendant") === "completion-0"`)
+	b.accessible("completions")
+	b.screenshot("completions")
+	keys(kb.ArrowDown + kb.Tab)
+	value("hey @eve ")
+	keys("see #gen")
+	offered("#general")
+	keys(kb.Enter)
+	value("hey @eve see #general ")
+	keys(":tad")
+	b.until(`document.querySelector("#completions li")?.textContent.startsWith("🎉")`)
+	b.do(chromedp.Click(chromedp.CSS("#completions li")))
+	value("hey @eve see #general :tada: ")
+	keys("@ed")
+	offered("@edgar")
+	keys(kb.Escape)
+	b.until(`!document.querySelector("#completions")`)
+	keys(kb.Enter)
+	b.sees("hey @eve see #general 🎉 @ed")
+	b.until(`document.querySelector("#messages .at").dataset.name === "eve"`)
+
+	// From the picker too, where the caret is.
+	keys("fine")
+	b.do(chromedp.Click(chromedp.CSS("#emoji")))
+	b.until(`document.querySelector(".picker[open] [role=option]")`)
+	b.do(chromedp.KeyEvent("tada"))
+	b.until(`document.querySelector(".picker[open] [role=option][aria-label=tada]")`)
+	b.do(chromedp.KeyEvent("\r"))
+	value("fine🎉")
+	b.until(`(document.querySelector("#body").select(), document.activeElement.id === "body")`)
+
+	// Marks around what is selected, and away again; the browser's undo knows of them.
+	keys("bold")
+	b.until(`(document.querySelector("#body").select(), true)`)
+	ctrl := func(key string) { b.do(chromedp.KeyEvent(key, chromedp.KeyModifiers(2))) }
+	ctrl("b")
+	value("**bold**")
+	ctrl("b")
+	value("bold")
+	ctrl("i")
+	value("*bold*")
+	ctrl("b")
+	value("***bold***")
+	ctrl("z")
+	value("*bold*")
+	b.do(chromedp.Click(chromedp.CSS("#format")))
+	b.until(`!document.querySelector("#format-bar").hidden && document.activeElement.id === "body"`)
+	b.screenshot("format-bar")
+	b.accessible("the formatting bar")
+	b.until(`(document.querySelector("#body").select(), true)`)
+	b.do(chromedp.Click(chromedp.CSS("[data-act=list]")))
+	value("- *bold*")
+	keys(kb.End)
+	b.do(chromedp.KeyEvent("\r", chromedp.KeyModifiers(8)))
+	value("- *bold*\n- ")
+	keys("two")
+	keys(kb.Enter)
+	b.until(`document.querySelectorAll("#messages li").length === 2 && document.querySelector("#messages li em")`)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && !document.querySelector("#format-bar").hidden`) // kept
+
+	// Commands: what is told is told to who asked only; what is wrong stays to be mended.
+	keys("/to")
+	offered("/topic")
+	keys(kb.Tab + "Launch" + kb.Enter)
+	b.until(`document.querySelector("#composer-notice:not([hidden]) p")?.textContent === "The topic is changed." && document.querySelector(".bar .topic").textContent === "Launch"`)
+	value("")
+	b.say("/help")
+	b.until(`document.querySelector("#composer-notice p").textContent.includes("/invite @ada @bob")`)
+	b.screenshot("help")
+	b.accessible("what a command tells")
+	b.do(chromedp.Click(chromedp.CSS("#composer-notice button")))
+	b.until(`document.querySelector("#composer-notice").hidden`)
+	b.say("/invite nobody")
+	b.until(`document.querySelector("#composer-error").textContent.includes("no user called nobody") && document.querySelector("#body").value === "/invite nobody"`)
+	b.until(`(document.querySelector("#body").select(), true)`)
+	b.say("/me waves")
+	b.until(`document.querySelector("#messages .action")?.textContent === "ada waves"`)
+	b.say("//help is a command")
+	b.sees("/help is a command")
+	b.until(`document.querySelector("#messages").children.length > 0 && !document.querySelector("#pending").children.length`)
+
+	// The same in an editor.
+	keys(kb.ArrowUp)
+	b.until(`document.activeElement.closest(".editor")`)
+	b.do(chromedp.KeyEvent(" @ed"))
+	offered("@edgar")
+	b.do(chromedp.KeyEvent("\r"))
+	b.until(`document.activeElement.value === "/help is a command @edgar "`)
+	b.do(chromedp.KeyEvent("\r"))
+	b.sees("/help is a command @edgar")
+}
