@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgchat/pgchat/internal/pgtest"
@@ -105,6 +106,17 @@ func TestFilesAreAttachedSentAndSeen(t *testing.T) {
 	ada.until(`%s[0]?.querySelector(".name").textContent.startsWith("Pasted 20") && document.querySelector(".attached img")`, chips)
 	ada.say("")
 	eve.until(`(() => { const m = document.querySelectorAll("#messages .message")[1]; return m?.querySelector(".body").hidden && m.querySelector(".picture img").offsetHeight === 240; })()`)
+
+	// Its text can be added, and taken away again.
+	ada.do(chromedp.Click(chromedp.CSS("#body")), chromedp.KeyEvent(kb.ArrowUp))
+	ada.until(`document.querySelector(".editor textarea")?.value === ""`)
+	ada.do(chromedp.SendKeys(chromedp.CSS(".editor textarea"), "from above\r"))
+	eve.sees("from above")
+	ada.until(`!document.querySelector(".editor")`)
+	ada.do(chromedp.KeyEvent(kb.ArrowUp))
+	ada.until(`document.querySelector(".editor textarea")?.value === "from above" && (document.querySelector(".editor textarea").value = "", true)`)
+	ada.do(chromedp.SendKeys(chromedp.CSS(".editor textarea"), "\r"))
+	eve.until(`document.querySelectorAll("#messages .message")[1].querySelector(".body").hidden`)
 
 	// Dropped; sent while it is uploaded, it goes when it is there.
 	ada.gives("drag", zeros("data.bin", 10))

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 	"unicode"
@@ -29,11 +31,16 @@ const (
 	// chunkSize is how many bytes are in memory of a file that comes or goes. Files that are stored have it: it stays.
 	chunkSize = 128 << 10
 
+	// A file of so many pieces has the garbage collector run once. After something large, such as the hashing of a password, it lets
+	// as much pile up before it runs by itself, and what was used for the pieces would be 30 MB of that.
+	collectAfter = 8
+
 	touchEvery = time.Minute
 	// What nobody will ever see is swept: uploads that have not gone on for so long, files that were not posted for so long, and
 	// those of messages that were deleted so long ago, since a message may be brought back.
 	uploadFor, unpostedFor, deletedFor = 10 * time.Minute, 24 * time.Hour, time.Hour
 
+	trimAfter    = 4_000_000        // pixels: what it took to decode so many is given back to the system
 	decodeWithin = 20 * time.Second // an image waits for those before it; longer, and it has no thumbnail
 )
 
@@ -113,8 +120,11 @@ func (f *Files) store(ctx context.Context, file *File, content io.Reader) error 
 		if file.Size += int64(k); file.Size > f.limits.Each {
 			return f.TooLarge(file.Name)
 		}
-		if n == 0 {
+		switch n {
+		case 0:
 			file.Type = sniff(piece[:k])
+		case collectAfter:
+			runtime.GC()
 		}
 		if k == 0 {
 			break
@@ -164,6 +174,9 @@ func (f *Files) picture(ctx context.Context, file File) (thumbnail.Picture, bool
 		return thumbnail.Picture{}, false
 	}
 	p, err := thumbnail.Make(f.Open(ctx, file))
+	if p.Width*p.Height > trimAfter {
+		debug.FreeOSMemory()
+	}
 	return p, err == nil
 }
 
@@ -222,6 +235,7 @@ type content struct {
 	size, at int64
 	held     int64 // the number of the piece; -1: none
 	piece    []byte
+	pieces   int // so far
 }
 
 func (c *content) Read(p []byte) (int, error) {
@@ -235,6 +249,9 @@ func (c *content) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		c.held, c.piece = n, piece
+		if c.pieces++; c.pieces == collectAfter {
+			runtime.GC()
+		}
 	}
 	from := c.at % chunkSize
 	if from >= int64(len(c.piece)) {

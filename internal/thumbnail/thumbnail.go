@@ -74,9 +74,21 @@ func Make(r io.ReadSeeker) (p Picture, err error) {
 		within = image.Pt(maxHeight, maxWidth)
 	}
 	small := image.NewRGBA(image.Rectangle{Max: fit(size, within)})
-	draw.BiLinear.Scale(small, small.Bounds(), decoded, decoded.Bounds(), draw.Src, nil)
+	scale(small, decoded)
 	p.Thumbnail, err = encode(turn.apply(small))
 	return p, err
+}
+
+// scale fills small with the whole image, a band at a time: the scaler holds a float for each colour of small's width and the
+// image's height, 80 MB for the largest.
+func scale(small *image.RGBA, m image.Image) {
+	const band = 16 // rows of small
+	from, to := m.Bounds(), small.Bounds()
+	for y := 0; y < to.Dy(); y += band {
+		end := min(y+band, to.Dy())
+		rows := image.Rect(from.Min.X, from.Min.Y+y*from.Dy()/to.Dy(), from.Max.X, from.Min.Y+end*from.Dy()/to.Dy())
+		draw.BiLinear.Scale(small, image.Rect(0, y, to.Dx(), end), m, rows, draw.Src, nil)
+	}
 }
 
 // deep reports whether a colour takes twice the bytes.

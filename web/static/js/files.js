@@ -70,11 +70,14 @@ function Files(root, form, { say }) {
     wait(false);
     if ([...all].every((a) => a.done)) form.requestSubmit();
   }
+  const stay = (e) => e.preventDefault(); // who leaves the page is asked
   function upload(a) {
     const request = a.sent = new XMLHttpRequest(), data = new FormData();
+    addEventListener("beforeunload", stay);
     data.append("file", a.file, a.file.name);
     const ended = (why) => {
       a.sent = null;
+      if (![...all].some((b) => b.sent)) removeEventListener("beforeunload", stay);
       a.part = 0;
       a.why = why;
       if (!all.has(a)) return;
@@ -89,6 +92,7 @@ function Files(root, form, { say }) {
       a.done = JSON.parse(request.responseText);
       ended(null);
     });
+    request.addEventListener("abort", () => ended(null));
     request.addEventListener("error", () => ended({ text: "The connection was lost." }));
     request.send(data);
     show(a);
@@ -125,7 +129,6 @@ function Files(root, form, { say }) {
     e.preventDefault();
     add([...e.dataTransfer.files]);
   });
-  addEventListener("beforeunload", (e) => { if ([...all].some((a) => a.sent)) e.preventDefault(); });
 
   return {
     get some() { return all.size > 0; },

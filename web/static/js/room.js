@@ -218,7 +218,8 @@ function Room(root) {
   }
   function edit(article) {
     if (article.classList.contains("editing")) return;
-    const id = article.id.slice(2), text = sourceOf(article);
+    const id = article.id.slice(2), text = article.querySelector(".body").hidden ? "" : sourceOf(article);
+    const names = [...article.querySelectorAll(".files [data-name]")].map((f) => f.dataset.name).join(", "); // what it says without a text
     const editor = document.createElement("form");
     editor.className = "editor";
     editor.innerHTML = `<textarea aria-label="Edit the message"></textarea><p class="field-error" role="alert" hidden></p>
@@ -242,9 +243,9 @@ function Room(root) {
     editor.addEventListener("submit", async (e) => {
       e.preventDefault();
       if (area.value.trim() === text) { close(); return; }
-      if (!length(area.value)) { say("A message needs some text. To remove it, delete it."); return; }
+      if (!length(area.value) && !names) { say("A message needs some text. To remove it, delete it."); return; }
       if (length(area.value) > maxBody) { say("This is too long for one message."); return; }
-      try { await act(id, "edit", { body: area.value }); close(); } catch (why) { say(why.message); }
+      try { await act(id, "edit", { body: area.value.trim() || names }); close(); } catch (why) { say(why.message); }
     });
     Writing(area, { slug, box: editor });
     area.focus();
