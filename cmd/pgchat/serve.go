@@ -97,6 +97,11 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	writer.OnStored(hub.Stored)
 	writer.Start(ctx)
 	defer stopping(&err, log, c.Drain, writer.Stop)
+	if c.Index {
+		indexer := chat.NewIndexer(pool, log)
+		indexer.Start(ctx)
+		defer stopping(&err, log, c.Drain, indexer.Stop)
+	}
 	sweep, stopSweep := context.WithCancel(ctx)
 	swept := make(chan struct{})
 	go func() {
@@ -139,6 +144,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		People: people, Sessions: sessions, Tokens: tokens,
 		Rooms: chat.NewRooms(pool), Messages: messages, Files: files,
 		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
+		Search: chat.NewSearch(pool),
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,
 			"listener": func(context.Context) error {

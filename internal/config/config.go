@@ -44,6 +44,7 @@ type Serve struct {
 	PostBurst     int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one connection may post at once."`
 	FileLimit     Bytes         `env:"PGCHAT_FILE_LIMIT" default:"100MB" help:"Most that a file may have, such as 500kB, 100MB or 2GB."`
 	FilesLimit    Bytes         `env:"PGCHAT_FILES_LIMIT" default:"10GB" help:"Most that all files together may have."`
+	Index         bool          `env:"PGCHAT_INDEX" default:"true" negatable:"" help:"Take part in indexing messages for the search; of all instances one does it at a time."`
 	Drain         time.Duration `env:"PGCHAT_DRAIN" default:"5s" help:"Time over which connections are closed when stopping."`
 	Lease         time.Duration `env:"PGCHAT_LEASE" default:"30s" help:"How long a heartbeat keeps this instance's users online."`
 	Heartbeat     time.Duration `env:"PGCHAT_HEARTBEAT" default:"10s" help:"Time between heartbeats."`

@@ -145,6 +145,7 @@ func New() (*Pages, error) {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
 	for name, data := range map[string]any{
+		"search": Search{},
 		"signin": SignIn{}, "signup": SignUp{}, "rooms": RoomList{}, "newroom": NewRoom{}, "room": Room{}, "settings": Settings{}, "newdirect": NewDirect{}, "failure": Failure{}, "status": Status{},
 	} {
 		t, err := p.shared.Clone()
@@ -264,6 +265,7 @@ func newSidebar(b Base, here string) sidebar {
 
 func (p *Pages) funcs() template.FuncMap {
 	return template.FuncMap{
+		"snippet":  snippet,
 		"asset":    p.asset,
 		"icon":     p.icon,
 		"hue":      func(id uuid.UUID) int { return int(id[15]) % 12 },

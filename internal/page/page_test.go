@@ -57,6 +57,9 @@ func TestEveryPageRendersAndShowsScriptsAsText(t *testing.T) {
 		"other's room":   page.Room{Base: base, Room: stranger},
 		"settings":       page.Settings{Base: base, Room: room, May: true, Members: []chat.Member{{Name: script, Owner: true}}, Name: script, Topic: script, Names: script, Errors: errs},
 		"new direct":     page.NewDirect{Base: base, Query: script, People: []chat.Member{{Name: script}}, Errors: errs},
+		"search":         page.Search{Base: base, Query: script, Asked: true, Next: script, Other: script, Zone: script, Found: chat.Found{Hits: []chat.Hit{{Message: message, Room: room}}, Rooms: []chat.Room{room}, People: []chat.Member{{Name: script}}, Words: []string{"script"}, Near: true, Unsearched: 3}},
+		"wrong search":   page.Search{Base: base, Query: script, Asked: true, Errors: map[string]string{"q": script}},
+		"no search":      page.Search{Base: base},
 		"nobody":         page.NewDirect{Base: base, Query: script},
 		"failure":        page.Failure{Status: 404, Title: script, Message: script, RequestID: script},
 	} {

@@ -29,6 +29,7 @@ type Config struct {
 	Rooms    *chat.Rooms
 	Messages *chat.Messages
 	Files    *chat.Files
+	Search   *chat.Search
 	Writer   *chat.Writer
 	Presence *presence.Presence
 	Sockets  *consumer.Sockets
@@ -131,6 +132,7 @@ func (s *Server) Handler() http.Handler {
 	route("POST /status/dnd", s.signedIn(s.doNotDisturb))
 	route("GET /switcher", s.signedIn(s.switcher))
 	route("GET /sidebar", s.signedIn(s.sidebar))
+	route("GET /search", s.search)
 	route("GET /live", s.socket)
 	route("GET /ws", s.programSocket)
 	route("/", func(_ http.ResponseWriter, r *http.Request) error {

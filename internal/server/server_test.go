@@ -83,6 +83,7 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
 		People: people, Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
 		Files: chat.NewFiles(pool, limits), Presence: online, Sockets: sockets, Pages: pages, Log: log,
+		Search: chat.NewSearch(pool),
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
 	}).Handler())}
 	t.Cleanup(func() {

@@ -481,6 +481,7 @@ func TestEverythingHasAComment(t *testing.T) {
 		union all
 		select 'function ' || p.proname from pg_proc p
 		where p.pronamespace = 'chat'::regnamespace and obj_description(p.oid, 'pg_proc') is null
+			and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e') -- an extension's
 		union all
 		select 'trigger ' || g.tgname from pg_trigger g join pg_class c on c.oid = g.tgrelid
 		where c.relnamespace = 'chat'::regnamespace and not g.tgisinternal and obj_description(g.oid, 'pg_trigger') is null

@@ -1,4 +1,4 @@
-// The quick switcher, Ctrl+K: rooms and people by a part of their names. And "?", which lists the shortcuts.
+// The quick switcher, Ctrl+K: rooms and people by a part of their names. "?", which lists the shortcuts, and "/", which searches.
 "use strict";
 (() => {
   const dialog = document.getElementById("switcher");
@@ -48,6 +48,24 @@
   addEventListener("keydown", (e) => {
     if (e.key === "?" && !e.target.closest?.("input, textarea, [contenteditable]") && !document.querySelector("dialog[open]")) shortcuts.showModal();
     if (e.key.toLowerCase() === "k" && (e.ctrlKey || e.metaKey) && !e.shiftKey && !e.altKey) { e.preventDefault(); open(); }
+  });
+  // Days that are searched for are the reader's.
+  for (const zone of document.querySelectorAll("input[name=tz]")) zone.value = -new Date().getTimezoneOffset();
+  function find(what) {
+    const box = document.querySelector("#q") ?? document.querySelector(".find input[name=q]");
+    if (!box.checkVisibility({ visibilityProperty: true })) { location.assign(`/search?q=${encodeURIComponent(what)}`); return; } // in a drawer
+    if (what) box.value = what;
+    box.focus();
+    box.setSelectionRange(what ? what.length : 0, box.value.length);
+  }
+  addEventListener("keydown", (e) => {
+    if (document.querySelector("dialog[open]")) return;
+    if (e.key === "/" && !e.ctrlKey && !e.metaKey && !e.altKey && !e.target.closest?.("input, textarea, [contenteditable]")) { e.preventDefault(); find(""); }
+    if (e.key.toLowerCase() === "f" && (e.ctrlKey || e.metaKey) && e.shiftKey) {
+      e.preventDefault();
+      const room = document.querySelector("#view[data-slug]")?.dataset.slug;
+      find(room ? `in:${room} ` : "");
+    }
   });
   document.addEventListener("click", (e) => { if (e.target.closest?.(".open-switcher")) open(); });
   input.addEventListener("input", filter);

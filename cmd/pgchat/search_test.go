@@ -1,0 +1,74 @@
+package main_test
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+func TestSearchingFindsWhatWasSaidAndLeadsToIt(t *testing.T) {
+	url := pgtest.URL(t)
+	site, db := serve(t, build(t), url, "127.0.0.1:0"), pool(t, url)
+	ada, eve := openBrowser(t), openBrowser(t)
+	ada.signUp(site.address, "ada")
+	eve.signUp(site.address, "eve")
+	fill(t, db, 200)
+	exec(t, db, `insert into chat.rooms (slug, name, topic) values ('staging', 'Staging', 'where we try it first')`)
+	exec(t, db, `insert into chat.members (room_id, user_id) select r.id, u.id from chat.rooms r, chat.users u where r.slug = 'staging'`)
+	for _, body := range []string{"The **deployment** to staging took two hours; is <b>that</b> normal?", "I rolled the deployment back, see https://example.com/runbook for how", "Third time lucky: deployments from now on go out on Mondays only, before lunch, so that there is somebody to look at them in the afternoon. If one has to go out later, say so here and stay around until the graphs are flat; that takes about a quarter of an hour, and nobody minds being asked to look at them with you."} {
+		exec(t, db, `select chat.post('staging', 'eve', $1)`, body)
+	}
+	exec(t, db, `update chat.messages set extra = '{"files": [{"id": "1", "name": "deployment-plan.pdf", "type": "application/pdf", "size": 1}]}' where body like 'I rolled%'`)
+
+	indexed := false
+	for !indexed { // by the server, in a moment
+		if err := db.QueryRow(t.Context(), `select coalesce(bool_and(p.seq = h.last_seq and p.rev = h.last_rev), false) from chat.room_heads h left join chat.search_progress p using (room_id) where h.last_seq > 0`).Scan(&indexed); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// From the box beside the rooms, by the key.
+	ada.do(chromedp.Navigate(site.address + "/rooms/general"))
+	ada.until(`document.querySelector("#state.live")`)
+	ada.until(`(() => { document.activeElement.blur(); return true; })()`)
+	ada.do(chromedp.KeyEvent("/"))
+	ada.until(`document.activeElement.matches(".find input[name=q]")`)
+	ada.until(`(() => { document.activeElement.value = ""; return true; })()`) // a key that is sent is typed, too
+	ada.do(chromedp.KeyEvent("deployment" + kb.Enter))
+	ada.until(`location.pathname === "/search" && document.querySelectorAll(".hits li").length === 3`)
+	ada.until(`[...document.querySelectorAll(".hits mark")].some((m) => m.textContent === "deployments") && !document.querySelector(".hits b b, .snippet b")`)
+	ada.until(`document.querySelector("#q").value === "deployment" && !document.querySelector(".hits time").textContent.includes("UTC")`)
+	ada.accessible("what was found")
+	ada.screenshot("search")
+
+	// What was found leads to where it was said.
+	ada.do(chromedp.Navigate(site.address + "/search?q=%22message+100%22"))
+	ada.until(`document.querySelectorAll(".hits li").length === 1`)
+	ada.do(chromedp.Click(chromedp.CSS(".hits a")))
+	ada.until(`document.querySelector("#state.live")`)
+	ada.until(foundInSight, 100)
+
+	// In this room.
+	ada.until(`(() => { dispatchEvent(new KeyboardEvent("keydown", { key: "F", ctrlKey: true, shiftKey: true, bubbles: true })); return true; })()`)
+	ada.until(`document.activeElement.matches(".find input[name=q]") && document.activeElement.value === "in:general "`)
+	ada.do(chromedp.KeyEvent("before:soon" + kb.Enter))
+	ada.until(`document.querySelector("#q-error")?.textContent.includes("soon") && document.querySelector("#q").value === "in:general before:soon"`)
+	ada.accessible("a search that is wrong")
+	ada.screenshot("search-wrong")
+
+	// Page by page.
+	ada.do(chromedp.Navigate(site.address + "/search?q=message&sort=newest"))
+	for range 9 {
+		ada.until(`document.querySelectorAll(".hits li").length === 20`)
+		ada.until(`(() => { document.querySelector(".hits li").remove(); return true; })()`)
+		ada.do(chromedp.Click(chromedp.CSS(".next a")))
+	}
+	ada.until(`document.querySelectorAll(".hits li").length === 20 && document.querySelector(".hits li:last-child .snippet")?.textContent === "message 1"`)
+	ada.do(chromedp.Navigate(site.address + "/search?q=xyzzy"))
+	ada.until(`document.querySelector(".empty") && document.querySelector(".how")`)
+	ada.accessible("nothing found")
+	ada.screenshot("search-nothing")
+}
