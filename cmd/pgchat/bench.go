@@ -20,7 +20,7 @@ import (
 
 type benchCommand struct {
 	config.Database
-	Set        string        `enum:"speed,slow-reader,idle,growth," default:"" help:"Run the scenarios of a set of docs/performance.md instead of one of your own: speed, slow-reader, idle (20 minutes), growth (fills 50 million messages)." placeholder:"NAME"`
+	Set        string        `enum:"speed,slow-reader,idle,growth,search," default:"" help:"Run the scenarios of a set of docs/performance.md instead of one of your own: speed, slow-reader, idle (20 minutes), growth (fills 50 million messages), search (what indexing costs)." placeholder:"NAME"`
 	Only       string        `help:"Of the set (speed, where none is named), this scenario alone." placeholder:"NAME"`
 	Rooms      int           `default:"10" help:"Rooms."`
 	PerRoom    int           `name:"connections" default:"10" help:"Connections in each room."`
@@ -35,6 +35,8 @@ type benchCommand struct {
 	Warmup     time.Duration `help:"Time before measuring; 2s, or the set's."`
 	Time       time.Duration `help:"Time to measure; 10s, or the set's."`
 	Runs       int           `default:"1" help:"Runs of each scenario; the one of median throughput or latency is reported."`
+	Searched   int           `help:"Instead, fill a scratch database with so many messages, unless it was so before, and time searches in them." placeholder:"N"`
+	Searches   int           `default:"200" help:"Of each kind."`
 	JSON       string        `help:"Also write the results to this file." placeholder:"FILE"`
 	SVG        string        `help:"Also draw the results into this file." placeholder:"FILE"`
 }
@@ -94,6 +96,9 @@ func (c *benchCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return withPool(ctx, c.Database, func(pool *pgxpool.Pool) error {
+		if c.Searched > 0 {
+			return c.search(ctx, p, pool)
+		}
 		b := &bench.Bench{Pool: pool, DatabaseURL: pool.Config().ConnString(), Say: func(format string, args ...any) {
 			_, _ = fmt.Fprintf(p.err, format+"\n", args...)
 		}}
@@ -117,6 +122,20 @@ func (c *benchCommand) Run(ctx context.Context, p *program) error {
 		report.Yardsticks = before.Mean(after)
 		return c.print(p, report)
 	})
+}
+
+// search prints what searches take.
+func (c *benchCommand) search(ctx context.Context, p *program, pool *pgxpool.Pool) error {
+	b := &bench.Bench{Pool: pool, DatabaseURL: pool.Config().ConnString(), Say: func(format string, args ...any) {
+		_, _ = fmt.Fprintf(p.err, format+"\n", args...)
+	}}
+	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "search\tby one\tp50 ms\tp95\tmax\tfound\tstopped %")
+	err := b.Search(ctx, c.Searched, c.Searches, func(r bench.SearchResult) {
+		b.Say("  %s, by one %s: p95 %.1f ms", r.Name, r.Reader, r.P95)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\n", r.Name, r.Reader, r.P50, r.P95, r.Max, r.Found, 100*r.Stopped)
+	})
+	return errors.Join(err, table.Flush())
 }
 
 // touch makes the files, so that what was measured can be written; "" is none.

@@ -135,6 +135,11 @@ func (c *client) send(due time.Duration) error {
 	for i, n := stamp-1, int64(due); i >= 0; i, n = i-1, n/10 {
 		c.post[c.body+i] = byte('0' + n%10)
 	}
+	if c.run.Words {
+		for at := c.body + stamp; at+8 <= c.body+c.run.Body; at += 8 {
+			copy(c.post[at:], " "+anyWord(c.run.words))
+		}
+	}
 	c.sent.Add(1)
 	if _, err := c.conn.Write(c.post); err != nil {
 		return fmt.Errorf("post: %w", err)

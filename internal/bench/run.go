@@ -34,6 +34,7 @@ type run struct {
 	clients    []*client
 	servers    []*server
 	history    int64 // messages of each room before the run
+	words      []string
 	complaint  sync.Once
 	say        func(format string, args ...any)
 }
@@ -53,10 +54,14 @@ func (b *Bench) Run(ctx context.Context, s Scenario) (result Result, err error) 
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, w.remove(context.WithoutCancel(ctx))) }()
-	r := &run{Scenario: s, began: time.Now(), say: b.Say, history: int64(w.history)}
+	r := &run{Scenario: s, words: words(), began: time.Now(), say: b.Say, history: int64(w.history)}
 	defer r.close()
 	for range s.Instances {
-		started, err := startServer(ctx, b.DatabaseURL, "serve", "--listen", "127.0.0.1:0", "--post-rate", "0", "--log-level", "warn", "--log-format", "text", "--drain", "0s")
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--post-rate", "0", "--log-level", "warn", "--log-format", "text", "--drain", "0s"}
+		if s.NoIndex {
+			args = append(args, "--no-index")
+		}
+		started, err := startServer(ctx, b.DatabaseURL, args...)
 		if err != nil {
 			return Result{}, err
 		}

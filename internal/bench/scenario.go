@@ -25,6 +25,8 @@ type Scenario struct {
 	Stalled    int           `json:"stalled_per_room,omitempty"` // of the connections; they join and then read nothing
 	History    int           `json:"history,omitempty"`          // messages that the rooms have before, in all
 	Pages      bool          `json:"pages,omitempty"`            // connections as of HTML pages, not of programs
+	Words      bool          `json:"words,omitempty"`            // bodies of words, as the search has to do with
+	NoIndex    bool          `json:"no_index,omitempty"`         // nothing is indexed for the search meanwhile
 	Warmup     time.Duration `json:"-"`
 	Time       time.Duration `json:"-"`
 }
@@ -51,7 +53,7 @@ func (s Scenario) Check() error {
 }
 
 // Sets are what `make bench` runs, by name; docs/performance.md has their results.
-var Sets = map[string]func() []Scenario{"speed": speed, "slow-reader": slowReader, "idle": idle, "growth": growth}
+var Sets = map[string]func() []Scenario{"speed": speed, "slow-reader": slowReader, "idle": idle, "growth": growth, "search": search}
 
 func with(base Scenario, set ...Scenario) []Scenario {
 	for i := range set {
@@ -88,6 +90,16 @@ func idle() []Scenario {
 	return with(short,
 		Scenario{Name: "memory", Rooms: 50, PerRoom: 100, Warmup: 3 * time.Minute},
 		Scenario{Name: "quiet", Rooms: 10, PerRoom: 10, Warmup: 4 * time.Minute, Time: 10 * time.Minute},
+	)
+}
+
+// search is what indexing costs those who post.
+func search() []Scenario {
+	return with(Scenario{Body: 84, Instances: 1, Warmup: 4 * time.Second, Time: 15 * time.Second},
+		Scenario{Name: "durable", Rooms: 100, PerRoom: 5, Publishers: 5, UnderWay: 4, Words: true, NoIndex: true},
+		Scenario{Name: "durable, indexed", Rooms: 100, PerRoom: 5, Publishers: 5, UnderWay: 4, Words: true},
+		Scenario{Name: "open loop", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 500, Words: true, NoIndex: true},
+		Scenario{Name: "open loop, indexed", Rooms: 50, PerRoom: 10, Publishers: 10, Rate: 500, Words: true},
 	)
 }
 
