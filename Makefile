@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo screenshots build test deps web lint tidy unit faults generate fmt bench bench-growth
+.PHONY: help run demo screenshots build test deps web lint tidy unit faults generate fmt bench bench-growth bench-page
 # The tools have a module of their own, so that what they need is not what pgchat needs.
 TOOL = CGO_ENABLED=0 go tool -modfile=.ci/tools/go.mod
 
@@ -71,6 +71,9 @@ bench: build db/embedded/node_modules/.stamp ## measure what docs/performance.md
 
 bench-growth: build db/embedded/node_modules/.stamp ## measure with 1 to 4 instances, 10,000 rooms, 50 million messages (25 minutes, 30 GB of disk)
 	$(BENCH) --set growth --json docs/bench/growth.json --svg docs/bench/growth.svg
+
+bench-page: deps web db/embedded/node_modules/.stamp ## measure in Chromium what a room page weighs, how soon it shows, and how it bears 60 messages a second for ten minutes
+	PGCHAT_PAGE_FOR=10m go test -count=1 -timeout 30m -v -run 'TestARoomPageIsSmall|TestAPageUnderLoad' ./cmd/pgchat
 
 FOR = 30m
 faults: deps web db/embedded/node_modules/.stamp ## break everything for FOR=30m and check that no message suffers (docs/reliability.md)

@@ -87,7 +87,7 @@ func TestMessagesAreGroupedByAuthorAndDay(t *testing.T) {
 	}
 }
 
-var token = regexp.MustCompile(`--(\w[\w-]*): light-dark\(oklch\(([\d.]+)% ([\d.]+) ([\d.]+)\), oklch\(([\d.]+)% ([\d.]+) ([\d.]+)\)\)`)
+var token = regexp.MustCompile(`--(\w[\w-]*): *light-dark\(oklch\(([\d.]+)% ([\d.]+) ([\d.]+)\), oklch\(([\d.]+)% ([\d.]+) ([\d.]+)\)\)`)
 
 func TestEveryPairOfTextAndGroundHasEnoughContrast(t *testing.T) {
 	css, err := pages(t).Static.ReadFile("css/tokens.css")

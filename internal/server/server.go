@@ -141,7 +141,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /static/", s.Pages.Static)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
-	return s.middleware(mux)
+	return s.middleware(compressed(mux))
 }
 
 // request is what handlers know of who asks.
