@@ -36,7 +36,7 @@ SELECT data FROM chat.file_chunks WHERE file_id = sqlc.arg(file_id) AND n = sqlc
 
 -- name: PostFiles :one
 SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_files(sqlc.arg(room_id), sqlc.arg(id), sqlc.arg(author_id), sqlc.arg(body), sqlc.arg(file_ids)::uuid[]);
+FROM chat.post_files(sqlc.arg(room_id), sqlc.arg(id), sqlc.arg(author_id), sqlc.arg(body), sqlc.arg(file_ids)::uuid[], sqlc.arg(reply_to));
 
 -- name: SweepFiles :one
 SELECT chat.sweep_files(make_interval(secs => sqlc.arg(upload_seconds)::float8), make_interval(secs => sqlc.arg(unposted_seconds)::float8), make_interval(secs => sqlc.arg(deleted_seconds)::float8))::bigint AS removed;

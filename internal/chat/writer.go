@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type Post struct {
 	ID       uuid.UUID // made by the client; the same id again stores nothing new
 	AuthorID uuid.UUID
 	Body     string // as CheckBody returned it; with files it may be empty
+	ReplyTo  int64  // seq of the message that it answers; 0: none
 	Files    []uuid.UUID
 }
 
@@ -292,11 +294,28 @@ func (w *Writer) store(ctx context.Context, batch []pending) ([]store.PostBatchR
 
 func (w *Writer) post(ctx context.Context, batch []pending, arg store.PostBatchParams) ([]store.PostBatchRow, error) {
 	p := batch[0]
-	if len(p.Files) == 0 {
-		return w.queries.PostBatch(ctx, arg)
+	switch {
+	case len(p.Files) > 0:
+		row, err := w.queries.PostFiles(ctx, store.PostFilesParams{RoomID: p.RoomID, ID: p.ID, AuthorID: p.AuthorID, Body: p.Body, FileIds: p.Files, ReplyTo: p.ReplyTo})
+		return []store.PostBatchRow{store.PostBatchRow(row)}, err
+	case slices.ContainsFunc(batch, func(p pending) bool { return p.ReplyTo != 0 }):
+		return w.postReplies(ctx, batch, arg)
 	}
-	row, err := w.queries.PostFiles(ctx, store.PostFilesParams{RoomID: p.RoomID, ID: p.ID, AuthorID: p.AuthorID, Body: p.Body, FileIds: p.Files})
-	return []store.PostBatchRow{store.PostBatchRow(row)}, err
+	return w.queries.PostBatch(ctx, arg)
+}
+
+// postReplies stores a batch that has replies in it.
+func (w *Writer) postReplies(ctx context.Context, batch []pending, arg store.PostBatchParams) ([]store.PostBatchRow, error) {
+	with := store.PostRepliesParams{RoomIds: arg.RoomIds, Ids: arg.Ids, AuthorIds: arg.AuthorIds, Bodies: arg.Bodies, ReplyTos: make([]int64, len(batch))}
+	for i, p := range batch {
+		with.ReplyTos[i] = p.ReplyTo
+	}
+	found, err := w.queries.PostReplies(ctx, with)
+	rows := make([]store.PostBatchRow, len(found))
+	for i, r := range found {
+		rows[i] = store.PostBatchRow(r)
+	}
+	return rows, err
 }
 
 func outcomeError(outcome string, p Post) error {
@@ -307,6 +326,8 @@ func outcomeError(outcome string, p Post) error {
 		return Errorf(Taken, "Another message has the id %s. Send yours under a new one.", p.ID)
 	case "room_not_found":
 		return Errorf(NotFound, "This room does not exist any more.")
+	case "parent_not_found":
+		return &Error{Code: NotFound, Field: "reply_to", Message: "There is no message in this room that this could answer. Send it without answering one."}
 	case "room_archived":
 		return Errorf(Forbidden, "This room is archived: nothing can be posted.")
 	case "not_a_member":

@@ -281,7 +281,7 @@ func (c *conn) find(is func(room) bool) *joined {
 }
 
 // post submits a message; its ack or error follows. A returned error is about the frame, and no message was submitted.
-func (c *conn) post(j *joined, idText, body string, files []uuid.UUID) error {
+func (c *conn) post(j *joined, idText, body string, replyTo int64, files []uuid.UUID) error {
 	id, err := parseID(idText)
 	if err != nil {
 		return err
@@ -289,9 +289,12 @@ func (c *conn) post(j *joined, idText, body string, files []uuid.UUID) error {
 	if c.limit != nil && !c.limit.Allow() {
 		return chat.Errorf(chat.RateLimited, "You are sending too fast. Wait a few seconds and send it again.")
 	}
-	p, err := chat.CheckPost(chat.Post{RoomID: j.room.ID, ID: id, AuthorID: c.user.ID, Body: body, Files: files})
+	p, err := chat.CheckPost(chat.Post{RoomID: j.room.ID, ID: id, AuthorID: c.user.ID, Body: body, ReplyTo: replyTo, Files: files})
 	if err != nil {
 		return err
+	}
+	if replyTo < 0 {
+		return &chat.Error{Code: chat.Invalid, Field: "reply_to", Message: "reply_to is the seq of the message that is answered."}
 	}
 	if j.typing {
 		j.typing = false

@@ -31,6 +31,8 @@ type pageIn struct {
 
 	Idle  bool        `json:"idle"`
 	Users []uuid.UUID `json:"users"`
+
+	ReplyTo int64 `json:"reply_to"` // seq of the message that a post answers; 0: none
 }
 
 // pageOut is what a page is sent. With Content htmx swaps it into Target; without, it is for the page's script.
@@ -132,7 +134,7 @@ func (p *page) post(c *conn, in pageIn) error {
 	if j == nil {
 		j = &joined{room: room{ID: id}}
 	}
-	return c.post(j, in.ID, in.Body, in.Files)
+	return c.post(j, in.ID, in.Body, in.ReplyTo, in.Files)
 }
 
 // read takes how far the user has read a room.

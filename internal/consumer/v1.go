@@ -36,6 +36,8 @@ type v1In struct {
 	Text  string `json:"text"`
 	Until string `json:"until"`
 	Idle  bool   `json:"idle"`
+
+	ReplyTo int64 `json:"reply_to"`
 }
 
 type v1Unread struct {
@@ -86,6 +88,9 @@ type v1Message struct {
 
 	Reactions []chat.Reaction `json:"reactions,omitempty"`
 	Files     []chat.File     `json:"files,omitempty"`
+	ReplyTo   int64           `json:"reply_to,omitempty"`
+	Thread    int64           `json:"thread,omitempty"`
+	Replies   int64           `json:"replies,omitempty"`
 }
 
 type v1Author struct {
@@ -164,7 +169,7 @@ func (v *v1) handle(c *conn, in v1In) error {
 		}
 		switch in.Type {
 		case "post":
-			return c.post(j, in.ID, in.Body, in.Files)
+			return c.post(j, in.ID, in.Body, in.ReplyTo, in.Files)
 		case "typing":
 			return c.typing(j)
 		}
@@ -267,8 +272,19 @@ func v1List(messages []chat.Message) []v1Message {
 			Reactions: extra.Reactions,
 			Files:     extra.Files,
 		}
+		list[i].attach(extra)
 	}
 	return list
+}
+
+// attach tells what belongs to the message beyond its text.
+func (m *v1Message) attach(x chat.Extra) {
+	if x.Reply != nil {
+		m.ReplyTo, m.Thread = x.Reply.Seq, x.Reply.Thread
+	}
+	if x.Thread != nil {
+		m.Replies = x.Thread.Count
+	}
 }
 
 func (v *v1) live(*joined, chat.Cursor) []byte { return nil }

@@ -103,6 +103,7 @@ type Room struct {
 	People    []Person       // who is online
 	May       bool           // the user may delete what others have said
 	Address   string         // of the room, as told to other people
+	Answers   *chat.Message  // the message that the form will answer; nil: none
 	Draft     string         // what was typed and could not be sent
 	FileLimit int64          // bytes that a file may have
 	PostID    uuid.UUID      // the id of the message that the form will post
@@ -275,6 +276,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"acts":     acts,
 		"source":   source,
 		"long":     long,
+		"cut":      p.markup.cut,
 		"field":    newField,
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },

@@ -95,7 +95,8 @@ func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
 
 func roomPath(slug string) string { return "/rooms/" + url.PathEscape(slug) }
 
-// room is the room page at its newest messages, or at another place: ?before=SEQ, ?after=SEQ, ?at=SEQ, ?date=DAY. The pages' script
+// room is the room page at its newest messages, or at another place: ?before=SEQ, ?after=SEQ, ?at=SEQ, ?date=DAY. With ?reply=SEQ its
+// form answers that message. The pages' script
 // asks for fragments: the room's part of the page, or, of another place, the messages alone, unless with ?view.
 func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
@@ -125,6 +126,13 @@ func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 		}
 		writeHTML(w, http.StatusOK, view)
 		return nil
+	}
+	seq, err := replyTo(r.URL.Query().Get("reply"))
+	if err != nil {
+		return err
+	}
+	if data.Answers, err = s.answered(r.Context(), room, seq); err != nil {
+		return err
 	}
 	return s.renderRoom(w, r, http.StatusOK, room, at, data)
 }
@@ -217,7 +225,11 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.R
 		}
 		return s.renderRoom(w, r, http.StatusOK, room, place{}, page.Room{Base: page.Base{Notice: told}, PostID: id})
 	}
-	_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: body, Files: files})
+	answers, err := replyTo(r.PostForm.Get("reply_to"))
+	if err != nil {
+		return err
+	}
+	_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: body, ReplyTo: answers, Files: files})
 	switch {
 	case err != nil:
 		return err
@@ -232,14 +244,21 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.R
 // showRefused shows the room, with the text still in its form, and why it was not posted.
 func (s *Server) showRefused(w http.ResponseWriter, r *http.Request, room chat.Room, err error) error {
 	fields, ok := fieldErrors(err)
-	if r.Header.Get("HX-Request") == "true" || !ok && status(err) >= http.StatusInternalServerError {
+	failed := status(err)
+	if r.Header.Get("HX-Request") == "true" || !ok && failed >= http.StatusInternalServerError {
 		return err
 	}
 	id, idErr := uuid.Parse(r.PostForm.Get("id"))
 	if idErr != nil {
 		id = newID()
 	}
-	return s.renderRoom(w, r, status(err), room, place{}, page.Room{Draft: r.PostForm.Get("body"), PostID: id, Errors: fields})
+	data := page.Room{Draft: r.PostForm.Get("body"), PostID: id, Errors: fields}
+	if answers, wrong := replyTo(r.PostForm.Get("reply_to")); wrong == nil {
+		if data.Answers, err = s.answered(r.Context(), room, answers); err != nil {
+			return err
+		}
+	}
+	return s.renderRoom(w, r, failed, room, place{}, data)
 }
 
 func (s *Server) join(w http.ResponseWriter, r *http.Request) error {

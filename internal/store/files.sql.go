@@ -171,7 +171,7 @@ func (q *Queries) FileThumbnail(ctx context.Context, id uuid.UUID) ([]byte, erro
 
 const postFiles = `-- name: PostFiles :one
 SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_files($1, $2, $3, $4, $5::uuid[])
+FROM chat.post_files($1, $2, $3, $4, $5::uuid[], $6)
 `
 
 type PostFilesParams struct {
@@ -180,6 +180,7 @@ type PostFilesParams struct {
 	AuthorID uuid.UUID
 	Body     string
 	FileIds  []uuid.UUID
+	ReplyTo  int64
 }
 
 type PostFilesRow struct {
@@ -195,6 +196,7 @@ func (q *Queries) PostFiles(ctx context.Context, arg PostFilesParams) (PostFiles
 		arg.AuthorID,
 		arg.Body,
 		arg.FileIds,
+		arg.ReplyTo,
 	)
 	var i PostFilesRow
 	err := row.Scan(&i.Ord, &i.Outcome, &i.Seq)

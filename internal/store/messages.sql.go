@@ -24,7 +24,7 @@ func (q *Queries) AdvanceNotifications(ctx context.Context) error {
 
 const changedMessages = `-- name: ChangedMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN m.extra END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.rev > $2::bigint AND m.rev <= $3::bigint
 ORDER BY m.rev LIMIT $4
@@ -158,7 +158,7 @@ func (q *Queries) MessageForChange(ctx context.Context, arg MessageForChangePara
 
 const messagesBetween = `-- name: MessagesBetween :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN m.extra END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq BETWEEN $2 AND $3
 ORDER BY m.seq
@@ -218,7 +218,7 @@ func (q *Queries) MessagesBetween(ctx context.Context, arg MessagesBetweenParams
 
 const newestMessages = `-- name: NewestMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN m.extra END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq < $2
 ORDER BY m.seq DESC LIMIT $3
@@ -308,6 +308,52 @@ func (q *Queries) PostBatch(ctx context.Context, arg PostBatchParams) ([]PostBat
 	var items []PostBatchRow
 	for rows.Next() {
 		var i PostBatchRow
+		if err := rows.Scan(&i.Ord, &i.Outcome, &i.Seq); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const postReplies = `-- name: PostReplies :many
+SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
+FROM chat.post_replies($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], tell => false)
+`
+
+type PostRepliesParams struct {
+	RoomIds   []uuid.UUID
+	Ids       []uuid.UUID
+	AuthorIds []uuid.UUID
+	Bodies    []string
+	ReplyTos  []int64
+}
+
+type PostRepliesRow struct {
+	Ord     int64
+	Outcome string
+	Seq     int64
+}
+
+// As PostBatch, of messages some of which answer others.
+func (q *Queries) PostReplies(ctx context.Context, arg PostRepliesParams) ([]PostRepliesRow, error) {
+	rows, err := q.db.Query(ctx, postReplies,
+		arg.RoomIds,
+		arg.Ids,
+		arg.AuthorIds,
+		arg.Bodies,
+		arg.ReplyTos,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PostRepliesRow
+	for rows.Next() {
+		var i PostRepliesRow
 		if err := rows.Scan(&i.Ord, &i.Outcome, &i.Seq); err != nil {
 			return nil, err
 		}

@@ -51,7 +51,7 @@ const live = (() => {
   addEventListener("offline", showState);
 
   // --- what is on its way out ---------------------------------------------------------------------------------------
-  const waiting = new Map(); // id → { room, slug, body, files, time, failed }, in the order of sending
+  const waiting = new Map(); // id → { room, slug, body, files, reply, time, failed }, in the order of sending
   const kept = `pgchat:waiting:${user}`;
   try { // what was under way when the page was left
     for (const [id, w] of JSON.parse(load(sessionStorage, kept) || "[]")) waiting.set(id, w);
@@ -72,7 +72,7 @@ const live = (() => {
   function transmit(id) {
     const w = waiting.get(id);
     if (!socket || !w || w.failed) return;
-    socket.send(JSON.stringify({ type: "post", room: w.room, id, body: w.body, files: w.files?.map((f) => f.id) }));
+    socket.send(JSON.stringify({ type: "post", room: w.room, id, body: w.body, files: w.files?.map((f) => f.id), reply_to: w.reply?.seq }));
     sent.set(id, performance.now());
     watch();
   }
@@ -217,11 +217,12 @@ const live = (() => {
     get ended() { return ended; },
     // show makes the room that the page shows the open one.
     show(shown) { view = shown; open(); },
-    // Messages for the room that wait: [id, { body, time, failed }].
+    // Messages for the room that wait: [id, { body, reply, time, failed }].
     waitingIn: (room) => [...waiting].filter(([, w]) => w.room === room),
-    send(room, slug, body, files) {
+    // send keeps the message until it is stored; reply is what it answers: { seq, id, author }.
+    send(room, slug, body, files, reply) {
       const id = uuid7(), time = new Date().toISOString();
-      waiting.set(id, { room, slug, body, files: files.length ? files : undefined, time });
+      waiting.set(id, { room, slug, body, files: files.length ? files : undefined, reply, time });
       keep();
       return { id, time, now: () => transmit(id) };
     },

@@ -164,6 +164,7 @@ function Room(root) {
     const mine = article.dataset.author === live.user, there = !article.querySelector(".removed");
     tools.querySelector(".react").hidden = !there || !reacting.may;
     tools.querySelector(".copy").hidden = !there;
+    tools.querySelector(".reply").hidden = !there || !body;
     tools.querySelector(".edit").hidden = !mine || !there || !body;
     tools.querySelector(".delete").hidden = !(mine || "may" in root.dataset) || !there || !body;
     if (tools.parentNode !== article) article.append(tools);
@@ -184,6 +185,7 @@ function Room(root) {
   tools.addEventListener("click", (e) => {
     const article = tools.closest(".message");
     if (e.target.closest(".react")) reacting.pick(article);
+    if (e.target.closest(".reply")) replying.start(article);
     if (e.target.closest(".unread-from")) unreadFrom(article);
     if (e.target.closest(".copy")) copy(sourceOf(article), "Copied.");
     if (e.target.closest(".copy-link")) copy(article.querySelector(".when").href, "The link is copied.");
@@ -263,6 +265,7 @@ function Room(root) {
     next.focus();
   });
 
+  const replying = Replying(root, { messages, body });
   const past = Past(root, { log, messages, has, hooks: {
     arrange() {
       if (readTo !== null) placeLine();
@@ -272,13 +275,14 @@ function Room(root) {
       const id = article.id.slice(2);
       find(`#p-${id}`)?.remove();
       live.settle(id);
+      replying.came(article);
     },
     leaves(article) { if (article.contains(tools)) hideTools(); },
     changed() { showJump(); showBar(); mark(); },
   } });
 
   // --- sending ----------------------------------------------------------------------------------------------------------
-  function showPending(id, text, time, files = []) {
+  function showPending(id, text, time, files = [], reply) {
     const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
     article.id = `p-${id}`;
     article.dataset.time = time;
@@ -287,6 +291,7 @@ function Room(root) {
     article.files = files;
     article.querySelector(".body").textContent = text;
     if (files.length) article.querySelector(".said").append(Object.assign(document.createElement("p"), { className: "hint", textContent: files.map((f) => f.name).join(", ") }));
+    if (reply) replying.quote(article, reply);
     pending.append(article);
   }
   function failed(id, why) {
@@ -306,6 +311,7 @@ function Room(root) {
       b.addEventListener("click", act);
       fate.append(b);
     };
+    const reply = new Map(live.waitingIn(room)).get(id)?.reply;
     button("Try again", () => {
       article.classList.replace("failed", "pending");
       fate.remove();
@@ -316,6 +322,7 @@ function Room(root) {
       files.put(article.files);
       article.remove();
       live.settle(id);
+      if (reply) replying.set(reply);
       typed();
       body.focus();
     });
@@ -441,8 +448,9 @@ function Room(root) {
         return;
       }
       notice.hidden = true;
-      const attached = files.take(), message = live.send(room, slug, text, attached);
-      showPending(message.id, text, message.time, attached);
+      const attached = files.take(), reply = replying.take();
+      const message = live.send(room, slug, text, attached, reply);
+      showPending(message.id, text, message.time, attached, reply);
       arrange();
       toBottom();
       message.now();
@@ -470,6 +478,7 @@ function Room(root) {
         break;
       case "change": { // of a message that is not on the page: nothing to do
         const article = document.querySelector(frame.target);
+        replying.changed(frame);
         if (!article) past.changed(frame);
         kept = article?.querySelector(".editor") ?? null;
         keptFocus = kept?.contains(document.activeElement) ?? false;
@@ -519,6 +528,7 @@ function Room(root) {
       const id = a.id.slice(2), own = find(`#p-${id}`);
       if (own) { own.remove(); mine++; }
       live.settle(id);
+      replying.came(a);
     }
     if (mine) keepUnread = false; // who answers has read
     if (!newLine && read < frame.first && !(document.visibilityState === "visible" && document.hasFocus() && then.there)) drawLine(read);
@@ -561,7 +571,7 @@ function Room(root) {
     for (const [id, w] of live.waitingIn(room)) { // not on the page yet: another showing of the room sent it
       if (find(`#m-${id}`)) { live.settle(id); continue; }
       if (find(`#p-${id}`)) continue;
-      showPending(id, w.body, w.time, w.files);
+      showPending(id, w.body, w.time, w.files, w.reply);
     }
     for (const [id, w] of live.waitingIn(room)) if (w.failed) failed(id, w.failed);
     arrange();

@@ -1,0 +1,92 @@
+// What messages answer: the line above the composer that says which message the next one answers, and the quotes in the log, which
+// are kept as the quoted messages are. Of those nothing is stored here but who wrote them, since they may be deleted.
+"use strict";
+function Replying(root, { messages, body }) {
+  const line = root.querySelector("#replying"), input = line?.querySelector("input");
+  const stored = `pgchat:reply:${live.user}:${root.dataset.room}`;
+  let to = null; // { seq, id, author } of the message that the next one answers
+
+  // --- what messages say --------------------------------------------------------------------------------------------------
+  const changes = new Map(); // id → HTML of messages that have changed: what quotes them and comes later may not know it
+  function cut(article) { // how a message begins; null: it was deleted
+    if (article.querySelector(".removed")) return null;
+    const text = article.querySelector(".body").textContent.trim().replace(/\s+/g, " "), all = [...text];
+    return all.length <= 140 ? text : `${all.slice(0, 140).join("").trim()}…`;
+  }
+  function said(id) { // undefined: it is not here
+    let article = messages.querySelector(`:scope > #${id}`);
+    if (changes.has(id)) {
+      const fragment = document.createElement("template");
+      fragment.innerHTML = changes.get(id);
+      article = fragment.content.querySelector(".message");
+    }
+    return article ? cut(article) : undefined;
+  }
+  function fill(place, id) {
+    const quoted = place.querySelector(".quoted"), text = said(id);
+    if (text === undefined) return;
+    quoted.textContent = text ?? "a removed message";
+    quoted.classList.toggle("gone", text === null);
+  }
+  function changed(frame) {
+    const id = frame.target.split("#").pop();
+    changes.delete(id);
+    changes.set(id, frame.content);
+    if (changes.size > 200) changes.delete(changes.keys().next().value);
+    for (const quote of root.querySelectorAll(`[data-of="${id}"]`)) fill(quote === input ? line : quote, id);
+  }
+  function came(article) { // to the log
+    const quote = article.querySelector(".quote");
+    if (quote && changes.has(quote.dataset.of)) fill(quote, quote.dataset.of);
+  }
+  function quote(article, reply) { // has a message that is on its way say what it answers
+    const link = document.createElement("a");
+    link.className = "quote";
+    link.href = `?at=${reply.seq}`;
+    link.dataset.of = reply.id;
+    link.innerHTML = `<span class="visually-hidden">Answers </span><b></b> <span class="quoted"></span>`;
+    link.querySelector("b").textContent = reply.author;
+    fill(link, reply.id);
+    article.querySelector(".body").before(link);
+  }
+
+  // --- the composer -------------------------------------------------------------------------------------------------------
+  function set(reply) {
+    if (!line) return;
+    to = reply;
+    live.store(localStorage, stored, to && JSON.stringify(to));
+    line.hidden = input.disabled = !to;
+    if (!to) return;
+    input.value = to.seq;
+    input.dataset.of = to.id;
+    line.querySelector("b").textContent = to.author;
+    line.querySelector(".quoted").textContent = "";
+    fill(line, to.id);
+  }
+  function start(article) {
+    if (!body || !article?.dataset.seq || article.querySelector(".removed")) return;
+    set({ seq: Number(article.dataset.seq), id: article.id, author: article.querySelector("header b").textContent });
+    body.focus();
+  }
+  function take() { // by what is sent
+    const reply = to ?? undefined;
+    set(null);
+    return reply;
+  }
+  if (line) {
+    if (!line.hidden) to = { seq: Number(input.value), id: input.dataset.of, author: line.querySelector("b").textContent };
+    else {
+      try { set(JSON.parse(live.load(localStorage, stored))); } catch { /* what cannot be read is not kept */ }
+    }
+    line.querySelector(".cancel").addEventListener("click", (e) => { e.preventDefault(); set(null); body.focus(); });
+    body.form.addEventListener("keydown", (e) => { // after what else Escape may close
+      if (e.key === "Escape" && to && !e.defaultPrevented) { e.preventDefault(); set(null); }
+    });
+  }
+  messages.addEventListener("keypress", (e) => { // not keydown, which would leave the letter to the composer
+    if (e.key.toLowerCase() !== "r" || !e.target.matches(".message") || e.ctrlKey || e.metaKey || e.altKey) return;
+    e.preventDefault();
+    start(e.target);
+  });
+  return { start, set, take, quote, changed, came };
+}
