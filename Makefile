@@ -12,7 +12,7 @@ deps: ## install what the tests need
 	@.ci/install-deps
 
 web: web/static/vendor/.stamp ## fetch what the pages take from npm
-ICONS = search reply
+ICONS = messages-square reply search
 
 ICONS += archive arrow-down arrow-up bell-off bold code copy download file file-archive file-text film hash image italic link list list-ordered lock \
 	log-out mail menu music paperclip pencil pin plus settings smile smile-plus square-code star strikethrough text-quote trash-2 type users x

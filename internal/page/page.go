@@ -103,6 +103,7 @@ type Room struct {
 	People    []Person       // who is online
 	May       bool           // the user may delete what others have said
 	Address   string         // of the room, as told to other people
+	Thread    *Thread        // beside the room; nil: none is open
 	Answers   *chat.Message  // the message that the form will answer; nil: none
 	Draft     string         // what was typed and could not be sent
 	FileLimit int64          // bytes that a file may have
@@ -277,6 +278,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"source":   source,
 		"long":     long,
 		"cut":      p.markup.cut,
+		"beside":   p.beside,
 		"field":    newField,
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },

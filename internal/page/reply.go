@@ -1,10 +1,38 @@
 package page
 
 import (
+	"bytes"
+	"html/template"
 	"strings"
 
+	"github.com/google/uuid"
 	"golang.org/x/net/html"
+
+	"github.com/pgchat/pgchat/internal/chat"
 )
+
+// Thread is what stands beside the room: a message and what answers it.
+type Thread struct {
+	Room    chat.Room
+	First   chat.Message
+	Replies []chat.Message // oldest first
+	Earlier int64          // there are replies before the one with this seq; 0: there are none
+	Draft   string         // what was typed and could not be sent
+	PostID  uuid.UUID      // the id of the reply that its form will post
+	Errors  map[string]string
+}
+
+// Thread is the fragment of a thread, which goes into its place beside the room.
+func (p *Pages) Thread(t Thread) []byte { return p.fragment("thread", &t) }
+
+// beside is messages as they stand beside the room, where they may be as well: under other ids. threads.js does the same.
+func (p *Pages) beside(messages ...chat.Message) template.HTML {
+	shown := p.fragment("messages", plain(messages, 0))
+	for _, kind := range []string{` id="`, ` for="`} { // in a text the quotation mark is escaped
+		shown = bytes.ReplaceAll(shown, []byte(kind), []byte(kind+"t"))
+	}
+	return template.HTML(shown) //nolint:gosec // made by templates
+}
 
 // quoteLength is how much of a message a reply shows, in characters; replies.js shows as much.
 const quoteLength = 140

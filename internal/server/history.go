@@ -128,8 +128,16 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	thread, err := askedNumber(q, "thread")
+	if err != nil {
+		return err
+	}
 	at, found := chat.Cursor{Seq: room.LastSeq, Rev: room.LastRev}, []chat.Message(nil)
 	switch {
+	case thread > 0 && (p.after > 0 || p.at > 0):
+		return chat.Errorf(chat.Invalid, "The replies of a thread are asked for with before, or with none of before, after and around.")
+	case thread > 0:
+		found, err = s.Messages.Replies(r.Context(), room.ID, thread, p.before, limit)
 	case !p.since.IsZero():
 		return chat.Errorf(chat.Invalid, "A program asks with before, after or around.")
 	case p.after > 0:

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestRepliesByTheForm(t *testing.T) {
 	if a := post("1"); a.status != 303 || a.location != room {
 		t.Fatalf("got %d to %q", a.status, a.location)
 	}
-	s.do(t, ada, "GET", room, nil).want(t, 200, `<a class="quote" href="?at=1"`, `<b>ada</b> <span class="quoted">what is it?</span>`)
+	s.do(t, ada, "GET", room, nil).want(t, 200, `<a class="quote of-first" href="?at=1"`, `<b>ada</b> <span class="quoted">what is it?</span>`)
 	for _, step := range []struct{ sql, want string }{
 		{`update chat.messages set body = '<i>&amp;' where seq = 1`, `<span class="quoted">&lt;i&gt;&amp;</span>`},
 		{`update chat.messages set deleted_at = now() where seq = 1`, `<span class="quoted gone">a removed message</span>`},
@@ -119,4 +120,53 @@ func TestAReplyMayHaveFiles(t *testing.T) {
 	if n := s.count(t, `select count(*) from chat.messages m join chat.replies r using (room_id, seq) where m.extra ? 'files' and r.reply_to = 1`); n != 1 {
 		t.Errorf("%d messages with both", n)
 	}
+}
+
+func TestAThreadByTheForm(t *testing.T) {
+	s := start(t, true)
+	ada := s.signUp(t, "ada")
+	const room = "/rooms/general"
+	s.exec(t, `select chat.post('general', 'ada', 'first')`)
+	s.exec(t, `select chat.post('general', 'ada', 'aside')`)
+	s.exec(t, `select chat.post('general', 'ada', 'reply ' || g, reply_to => 1) from generate_series(1, 103) g`)
+	only := func(a answer, has, hasNot string) {
+		t.Helper()
+		a.want(t, 200, has)
+		if strings.Contains(a.body, hasNot) {
+			t.Errorf("%q is in %s", hasNot, a.body)
+		}
+	}
+	fragment := []string{"HX-Request", "true"}
+	only(s.do(t, ada, "GET", room+"?thread=1", nil, fragment...), "<p>reply 103</p>", "<p>aside</p>")
+	only(s.do(t, ada, "GET", room+"?thread=1", nil, fragment...), `href="?thread=1&amp;earlier=6"`, "<p>reply 3</p>")
+	only(s.do(t, ada, "GET", room+"?thread=1&earlier=6", nil, fragment...), "<p>reply 3</p>", "<p>reply 4</p>")
+	only(s.do(t, ada, "GET", room+"?thread=5", nil, fragment...), `data-thread="1"`, "<p>aside</p>")
+	only(s.do(t, ada, "GET", room+"?thread=2", nil, fragment...), "No replies yet", "<p>reply")
+	s.do(t, ada, "GET", room+"?thread=1", nil).want(t, 200, `id="thread-body"`, `id="body"`, "103 replies")
+	s.do(t, ada, "GET", room+"?thread=x", nil).want(t, 422)
+	s.do(t, ada, "GET", room+"?thread=999", nil).want(t, 404)
+	// The same message may stand in the log and in the thread: no id twice.
+	body := s.do(t, ada, "GET", room+"?thread=1", nil).body
+	seen := map[string]bool{}
+	for _, id := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+		if seen[id[1]] {
+			t.Errorf("the id %s is there twice", id[1])
+		}
+		seen[id[1]] = true
+	}
+	post := func(text string) answer {
+		return s.do(t, ada, "POST", room+"/messages", url.Values{"id": {uuid.NewString()}, "body": {text}, "reply_to": {"1"}, "thread": {"1"}})
+	}
+	post(" ").want(t, 422, `id="thread-error" role="alert">A message needs some text.`)
+	if a := post("by the form"); a.status != 303 || a.location != room+"?thread=1" {
+		t.Errorf("got %d to %q", a.status, a.location)
+	}
+	only(s.do(t, ada, "GET", room+"?thread=1", nil, fragment...), "<p>by the form</p>", "reply 4<")
+	// Of a private room nobody else sees a thread.
+	s.exec(t, `insert into chat.users (name) values ('eve')`)
+	s.exec(t, `insert into chat.rooms (slug, name, kind, created_by) select 'secret', 'secret', 'private', id from chat.users where name = 'eve'`)
+	s.exec(t, `select chat.post('secret', 'eve', 'one')`)
+	s.do(t, ada, "GET", "/rooms/secret?thread=1", nil, fragment...).want(t, 404)
+	s.do(t, ada, "GET", "/rooms/secret/messages?thread=1", nil, "Accept", "application/json").want(t, 404)
+	s.do(t, ada, "GET", room+"/messages?thread=1&after=3", nil, "Accept", "application/json").want(t, 422)
 }

@@ -96,8 +96,8 @@ func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
 func roomPath(slug string) string { return "/rooms/" + url.PathEscape(slug) }
 
 // room is the room page at its newest messages, or at another place: ?before=SEQ, ?after=SEQ, ?at=SEQ, ?date=DAY. With ?reply=SEQ its
-// form answers that message. The pages' script
-// asks for fragments: the room's part of the page, or, of another place, the messages alone, unless with ?view.
+// form answers that message, with ?thread=SEQ the thread of a message is beside it. The pages' script
+// asks for fragments: the room's part of the page, or, of another place, the messages alone, unless with ?view; the thread alone.
 func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
 	if err != nil {
@@ -108,7 +108,13 @@ func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	data, fragment := page.Room{PostID: newID()}, r.Header.Get("HX-Request") == "true"
+	if data.Thread, err = s.askedThread(r, room); err != nil {
+		return err
+	}
 	switch {
+	case fragment && data.Thread != nil:
+		writeHTML(w, http.StatusOK, s.Pages.Thread(*data.Thread))
+		return nil
 	case fragment && !at.newest() && !r.URL.Query().Has("view"):
 		data.Room = room
 		if err := s.window(r.Context(), at, &data); err != nil {
@@ -236,7 +242,7 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.R
 	case script:
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
+		http.Redirect(w, r, s.after(r, room, answers), http.StatusSeeOther) //nolint:gosec // an address of this site
 	}
 	return nil
 }
@@ -248,15 +254,9 @@ func (s *Server) showRefused(w http.ResponseWriter, r *http.Request, room chat.R
 	if r.Header.Get("HX-Request") == "true" || !ok && failed >= http.StatusInternalServerError {
 		return err
 	}
-	id, idErr := uuid.Parse(r.PostForm.Get("id"))
-	if idErr != nil {
-		id = newID()
-	}
-	data := page.Room{Draft: r.PostForm.Get("body"), PostID: id, Errors: fields}
-	if answers, wrong := replyTo(r.PostForm.Get("reply_to")); wrong == nil {
-		if data.Answers, err = s.answered(r.Context(), room, answers); err != nil {
-			return err
-		}
+	data, err := s.refused(r, room, fields)
+	if err != nil {
+		return err
 	}
 	return s.renderRoom(w, r, failed, room, place{}, data)
 }

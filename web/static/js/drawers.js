@@ -1,11 +1,11 @@
-// The drawers of narrow screens, rooms and people, open and close by links (:target). This adds what links cannot do:
+// The drawers of narrow screens, rooms, people and the thread, open and close by links (:target). This adds what links cannot do:
 // Escape closes, what lies behind takes neither focus nor taps, and the focus goes in and back.
 "use strict";
 (() => {
   const parts = () => [...document.body.children].flatMap((e) => e.id === "view" ? [...e.children] : [e]);
   let opener = null, open = null;
   const isDrawer = (panel) => getComputedStyle(panel).position === "fixed"; // on wide screens it is a column
-  const opened = () => parts().find((e) => e.matches(".sidebar:target, .people:target") && isDrawer(e)) ?? null;
+  const opened = () => parts().find((e) => e.matches(".sidebar:target, .people:target, .thread:not([hidden])") && isDrawer(e)) ?? null;
   function settle() {
     const now = opened();
     for (const e of parts()) e.inert = now !== null && e !== now && e !== now.nextElementSibling;
@@ -19,7 +19,11 @@
     if (link) opener = link;
   });
   addEventListener("hashchange", settle);
+  addEventListener("pgchat:drawers", settle); // the thread opens and closes by a script
   addEventListener("resize", settle);
-  addEventListener("keydown", (e) => { if (e.key === "Escape" && opened()) location.hash = ""; });
+  addEventListener("keydown", (e) => {
+    if (e.key !== "Escape" || e.defaultPrevented || !opened()) return;
+    if (opened().matches(".thread")) opened().querySelector(".close").click(); else location.hash = "";
+  });
   settle();
 })();

@@ -90,3 +90,56 @@ function Replying(root, { messages, body }) {
   });
   return { start, set, take, quote, changed, came };
 }
+
+Replying.older = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+Replying.localise = (stamp) => { // of a time that stands under no day
+  if (stamp.title) return;
+  const time = new Date(stamp.dateTime);
+  stamp.textContent = (time.toDateString() === new Date().toDateString() ? Room.clock : Replying.older).format(time);
+  stamp.title = Room.exact.format(time);
+};
+
+// What opens threads. Their script is loaded with the first one.
+function Threading(root, rest) {
+  const { messages } = rest, panel = root.querySelector("#thread-panel");
+  let threads = null, loading = null, missed = []; // frames that came before the script
+  const load = () => loading ??= new Promise((ready, refuse) => {
+    const there = () => {
+      threads = Threads(root, rest);
+      for (const frame of missed) threads.frame(frame);
+      missed = [];
+      ready(threads);
+    };
+    if (typeof Threads === "function") { there(); return; }
+    const script = document.createElement("script");
+    script.src = root.dataset.threads;
+    script.onload = there;
+    script.onerror = () => { loading = null; script.remove(); refuse(new Error("The thread could not be opened. Try again in a moment.")); };
+    document.head.append(script);
+  });
+  const open = (seq) => load().then((ready) => ready.open(seq), (error) => live.toast(error.message));
+  const threadOf = (article) => article.querySelector(".quote")?.dataset.thread ?? article.dataset.seq;
+  root.addEventListener("click", (e) => {
+    const link = e.target.closest(".thread-link");
+    if (!link || e.button || e.ctrlKey || e.metaKey || e.shiftKey || live.ended) return;
+    e.preventDefault();
+    open(link.dataset.thread);
+  });
+  messages.addEventListener("keypress", (e) => { // not keydown, which would leave the letter to the composer
+    if (e.key.toLowerCase() !== "t" || !e.target.matches(".message") || e.ctrlKey || e.metaKey || e.altKey) return;
+    e.preventDefault();
+    open(threadOf(e.target));
+  });
+  const fresh = (article) => { for (const stamp of article.querySelectorAll(".thread-link time")) Replying.localise(stamp); };
+  new MutationObserver((records) => {
+    for (const { addedNodes } of records) for (const node of addedNodes) if (node.matches?.(".message")) fresh(node);
+  }).observe(messages, { childList: true });
+  fresh(messages);
+  if (!panel.hidden) load().catch((error) => live.toast(error.message));
+  return {
+    open: (article) => open(threadOf(article)),
+    frame(frame) { if (threads) threads.frame(frame); else if (!panel.hidden) missed.push(frame); },
+    failed(id, why) { threads?.failed(id, why); },
+    dropped(id) { threads?.dropped(id); },
+  };
+}

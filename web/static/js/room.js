@@ -186,6 +186,7 @@ function Room(root) {
     const article = tools.closest(".message");
     if (e.target.closest(".react")) reacting.pick(article);
     if (e.target.closest(".reply")) replying.start(article);
+    if (e.target.closest(".open-thread")) threads.open(article);
     if (e.target.closest(".unread-from")) unreadFrom(article);
     if (e.target.closest(".copy")) copy(sourceOf(article), "Copied.");
     if (e.target.closest(".copy-link")) copy(article.querySelector(".when").href, "The link is copied.");
@@ -266,6 +267,15 @@ function Room(root) {
   });
 
   const replying = Replying(root, { messages, body });
+  const threads = Threading(root, {
+    messages, act, commanded, came: replying.came, ended: () => view.ended,
+    send(text, reply, shown) { // what is being read in the room stays in sight
+      const message = live.send(room, slug, text, [], reply);
+      if (!past.behind) follow(() => { showPending(message.id, text, message.time, [], reply); arrange(); });
+      shown(message.id, message.time);
+      message.now();
+    },
+  });
   const past = Past(root, { log, messages, has, hooks: {
     arrange() {
       if (readTo !== null) placeLine();
@@ -295,6 +305,7 @@ function Room(root) {
     pending.append(article);
   }
   function failed(id, why) {
+    threads.failed(id, why);
     const article = find(`#p-${id}`);
     if (!article) return;
     const text = article.querySelector(".body").textContent;
@@ -322,7 +333,7 @@ function Room(root) {
       files.put(article.files);
       article.remove();
       live.settle(id);
-      if (reply) replying.set(reply);
+      if (reply) { replying.set(reply); threads.dropped(id); }
       typed();
       body.focus();
     });
@@ -466,6 +477,7 @@ function Room(root) {
   let then = { there: true, height: 0, above: false }; // the log before a swap; above: one reads above what is swapped
   function before(frame) { // reports whether the frame is to be swapped in
     then = { there: atNewest(), height: log.scrollHeight };
+    threads.frame(frame);
     switch (frame.type) {
       case "messages":
         if (frame.last <= has.seq) return false; // they are here already

@@ -1,0 +1,221 @@
+// The thread beside the room: a message, what answers it, and a composer whose messages answer it. It is fetched when it is opened; from
+// then on it takes what comes and changes from the frames of the room, whether the log shows that or looks back.
+"use strict";
+function Threads(root, { messages, act, send, commanded, came, ended }) { // replies.js loads it
+  const { room, slug } = root.dataset, at = `/rooms/${encodeURIComponent(slug)}`;
+  const panel = root.querySelector("#thread-panel"), find = (selector) => panel.querySelector(selector);
+  let first = 0;    // seq of the open thread's first message; 0: none is open
+  let turn = 0;     // counts: what was asked for before another thread is not shown
+  let early = null; // frames that came while the thread was on its way
+  const overlays = () => getComputedStyle(panel).position === "fixed"; // else it is a column
+
+  // --- the look -----------------------------------------------------------------------------------------------------------
+  function tidy(article) {
+    const me = document.body.dataset.name;
+    for (const stamp of article.querySelectorAll("time")) Replying.localise(stamp);
+    for (const name of article.querySelectorAll(".mention")) name.classList.toggle("me", name.dataset.name.toLowerCase() === me.toLowerCase());
+    for (const chip of article.querySelectorAll(".reaction[value]")) chip.setAttribute("aria-pressed", chip.dataset.by.split(" ").includes(me));
+    return article;
+  }
+  function count() {
+    find(".thread-count").textContent = find(".thread-first .thread-link b")?.textContent ?? "No replies yet";
+  }
+  function follow(change) { // the end stays in sight
+    const log = find(".thread-log"), there = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+    change();
+    if (there) log.scrollTop = log.scrollHeight;
+  }
+
+  // --- what comes ---------------------------------------------------------------------------------------------------------
+  function parse(html) {
+    const fragment = document.createElement("template");
+    fragment.innerHTML = html;
+    return fragment.content;
+  }
+  function put(article) { // a message of the room, as it now is
+    const seq = Number(article.dataset.seq), there = find(`#t${article.id}`);
+    const belongs = seq === first || Number(article.querySelector(".quote")?.dataset.thread) === first;
+    if (!belongs && !(there && article.querySelector(".removed"))) { there?.remove(); return; }
+    const list = find(".thread-replies");
+    if (!there && find(".earlier") && seq < Number(list.firstElementChild?.dataset.seq)) return; // it comes with those before
+    for (const e of article.querySelectorAll("[id], [for]")) { // here it stands under other ids
+      if (e.id) e.id = `t${e.id}`;
+      if (e.htmlFor) e.htmlFor = `t${e.htmlFor}`;
+    }
+    find(`#tp-${article.id.slice(2)}`)?.remove();
+    article.id = `t${article.id}`;
+    came(article);
+    tidy(article);
+    if (there) there.replaceWith(article);
+    else list.insertBefore(article, [...list.children].find((a) => Number(a.dataset.seq) > seq) ?? null);
+    if (seq === first) count();
+  }
+  function frame(f) {
+    if (early) early.push(f);
+    if (!first) return;
+    if (f.type === "behind") { open(first, false); return; } // more was missed than the page is sent
+    if (f.type !== "messages" && f.type !== "change") return;
+    if (f.type === "messages" && !f.content.includes(`data-thread="${first}"`)) return;
+    follow(() => { for (const article of parse(f.content).querySelectorAll(".message")) put(article); });
+  }
+
+  // --- opening and closing ------------------------------------------------------------------------------------------------
+  async function get(query) {
+    const answer = await fetch(`${at}?${query}`, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
+    if (answer.redirected) throw new Error("You are signed out. Sign in again.");
+    if (!answer.ok) throw new Error(answer.status < 500 ? await answer.text() : "The server cannot do it just now.");
+    return answer.text();
+  }
+  async function open(seq, focus = true) {
+    const mine = ++turn;
+    early = [];
+    try {
+      const html = await get(`thread=${seq}`);
+      if (mine !== turn) return;
+      panel.innerHTML = html;
+      panel.hidden = false;
+      const opened = !first;
+      set();
+      const meanwhile = early;
+      early = null;
+      for (const f of meanwhile) frame(f);
+      const address = `${at}?thread=${first}`;
+      if (root.isConnected) {
+        if (opened && overlays() && !location.search.startsWith("?thread")) history.pushState({ thread: true }, "", address);
+        else history.replaceState(history.state, "", address);
+      }
+      if (focus && !matchMedia("(max-width: 639px), (pointer: coarse)").matches) (find("#thread-body") ?? find(".thread-log")).focus();
+      dispatchEvent(new Event("pgchat:drawers"));
+    } catch (error) {
+      if (mine !== turn) return;
+      early = null;
+      const why = error instanceof TypeError || error.name === "TimeoutError" ? "The server cannot be reached." : error.message;
+      live.toast(`The thread could not be opened. ${why}`, { label: "Try again", act: () => open(seq, focus) });
+    }
+  }
+  function close(leave = true) {
+    if (!first && !early) return;
+    const was = first;
+    turn++;
+    first = 0;
+    early = null;
+    panel.hidden = true;
+    panel.replaceChildren();
+    if (leave && root.isConnected && location.search.startsWith("?thread")) {
+      if (history.state?.thread) history.back(); else history.replaceState(history.state, "", at);
+    }
+    dispatchEvent(new Event("pgchat:drawers"));
+    const back = messages.querySelector(`:scope > [data-seq="${was}"]`);
+    if (back && !overlays()) { back.tabIndex = -1; back.focus({ preventScroll: true }); }
+  }
+  function set() { // makes what the server sent the open thread
+    const log = find(".thread-log"), form = find("form.composer"), area = find("#thread-body");
+    first = Number(log.dataset.thread);
+    for (const article of panel.querySelectorAll(".message")) tidy(article);
+    log.append(Object.assign(document.createElement("div"), { className: "thread-pending" }));
+    for (const [id, w] of live.waitingIn(room)) {
+      if (w.reply?.thread !== first || find(`#tm-${id}`)) continue;
+      showPending(id, w.body, w.time);
+      if (w.failed) failed(id, w.failed);
+    }
+    log.scrollTop = log.scrollHeight;
+    if (!form) return;
+    const draft = `pgchat:draft:${live.user}:${room}:${first}`, error = find("#thread-error");
+    area.required = false; // white space is told by doing nothing
+    if (!area.value) area.value = live.load(localStorage, draft) || "";
+    let told = 0;
+    area.addEventListener("input", () => {
+      live.store(localStorage, draft, area.value);
+      error.textContent = "";
+      const now = performance.now();
+      if (!area.value.trim() || told && now - told < 3000) return;
+      told = now;
+      live.typing(room);
+    });
+    area.addEventListener("keydown", (e) => {
+      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); form.requestSubmit(); }
+    });
+    area.addEventListener("keypress", (e) => { if (e.key === "Enter" && !e.shiftKey) e.preventDefault(); }); // as in the room's composer
+    form.addEventListener("submit", (e) => {
+      if (live.ended || ended()) return; // as a plain form
+      e.preventDefault();
+      const written = area.value.trim(), text = commanded(written), article = find(".thread-first .message");
+      if (!written) return;
+      if (!text) { error.textContent = "Commands are for the room: type them into its own composer."; return; }
+      if ([...text].length > 8000) { error.textContent = "This is too long for one message. Shorten it, or send it in parts."; return; }
+      told = 0;
+      send(text, { seq: first, thread: first, id: article.id.slice(1), author: article.querySelector("header b").textContent }, (id, time) => {
+        showPending(id, text, time);
+        log.scrollTop = log.scrollHeight;
+      });
+      area.value = "";
+      live.store(localStorage, draft, "");
+      area.focus();
+    });
+  }
+
+  // --- what is on its way -------------------------------------------------------------------------------------------------
+  function showPending(id, text, time) {
+    const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
+    article.id = `tp-${id}`;
+    article.classList.add("pending");
+    article.querySelector("time").dateTime = time;
+    article.querySelector(".body").textContent = text;
+    find(".thread-pending").append(tidy(article));
+  }
+  function failed(id, why) {
+    const article = first && find(`#tp-${id}`);
+    if (!article) return;
+    article.classList.replace("pending", "failed");
+    article.querySelector(".fate")?.remove();
+    const fate = document.createElement("p"), again = document.createElement("button");
+    fate.className = "fate";
+    again.type = "button";
+    again.textContent = "Try again";
+    again.addEventListener("click", () => {
+      article.classList.replace("failed", "pending");
+      fate.remove();
+      live.again(id);
+    });
+    fate.append(`Not sent. ${why}`, again);
+    follow(() => article.querySelector(".said").append(fate));
+  }
+  const dropped = (id) => find(`#tp-${id}`)?.remove();
+
+  // --- what the reader does -----------------------------------------------------------------------------------------------
+  panel.addEventListener("click", async (e) => {
+    const chip = e.target.closest(".reaction[value]"), earlier = e.target.closest(".earlier");
+    if (e.target.closest(".close")) { e.preventDefault(); close(); }
+    else if (e.target.closest('a[href^="?at="]') && overlays()) close(false); // it leads to the room
+    else if (chip) {
+      e.preventDefault();
+      const [id, emoji] = chip.value.split(" ");
+      act(id, "reactions", { emoji, on: chip.getAttribute("aria-pressed") !== "true" }).catch((error) => live.toast(error.message));
+    } else if (earlier) {
+      e.preventDefault();
+      const mine = turn;
+      try {
+        const got = parse(await get(earlier.search.slice(1))), log = find(".thread-log"), from = log.scrollHeight - log.scrollTop;
+        if (mine !== turn) return;
+        find(".thread-replies").prepend(...[...got.querySelectorAll(".thread-replies > .message")].map(tidy));
+        const more = got.querySelector(".earlier");
+        if (more) earlier.replaceWith(more); else earlier.remove();
+        log.scrollTop = log.scrollHeight - from;
+      } catch (error) { live.toast(`Earlier replies could not be loaded. ${error.message}`); }
+    }
+  });
+  panel.nextElementSibling.addEventListener("click", (e) => { e.preventDefault(); close(); });
+  panel.addEventListener("keydown", (e) => {
+    if (e.key !== "Escape" || e.defaultPrevented) return;
+    e.preventDefault();
+    close();
+  });
+  addEventListener("popstate", () => {
+    if (!root.isConnected) return;
+    const asked = location.search.match(/^\?thread=(\d+)$/)?.[1];
+    if (!asked) close(false); else if (Number(asked) !== first) open(asked);
+  });
+  if (!panel.hidden) set();
+
+  return { open, frame, failed, dropped };
+}
