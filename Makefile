@@ -14,7 +14,7 @@ deps: ## install what the tests need
 web: web/static/vendor/.stamp ## fetch what the pages take from npm
 ICONS = messages-square reply search
 
-ICONS += archive arrow-down arrow-up bell-off bold code copy download file file-archive file-text film hash image italic link list list-ordered lock \
+ICONS += archive arrow-down arrow-up bell-off bold code copy download external-link file file-archive file-text film hash image italic link list list-ordered lock \
 	log-out mail menu music paperclip pencil pin plus settings smile smile-plus square-code star strikethrough text-quote trash-2 type users x
 web/static/vendor/.stamp: web/package-lock.json web/emoji.mjs Makefile
 	@echo "Fetching what the pages take from npm …"

@@ -107,6 +107,17 @@ func TestFilesAreAttachedSentAndSeen(t *testing.T) {
 	ada.say("")
 	eve.until(`(() => { const m = document.querySelectorAll("#messages .message")[1]; return m?.querySelector(".body").hidden && m.querySelector(".picture img").offsetHeight === 240; })()`)
 
+	// A picture that is clicked opens over the page, the arrow goes to the next, Escape back to where one was.
+	const over = `document.querySelector("#picture[open] img")`
+	eve.do(chromedp.Click(chromedp.CSS("#messages .picture")))
+	eve.until(`%s?.naturalWidth === 1200 && document.querySelector("#picture figcaption").textContent === "hills.png"`, over)
+	eve.accessible("a picture over the page")
+	eve.screenshot("files-picture")
+	eve.do(chromedp.KeyEvent(kb.ArrowRight))
+	eve.until(`%s?.naturalHeight === 500`, over)
+	eve.do(chromedp.KeyEvent(kb.Escape))
+	eve.until(`!%s && document.activeElement === document.querySelectorAll("#messages .picture")[1]`, over)
+
 	// Its text can be added, and taken away again.
 	ada.do(chromedp.Click(chromedp.CSS("#body")), chromedp.KeyEvent(kb.ArrowUp))
 	ada.until(`document.querySelector(".editor textarea")?.value === ""`)
