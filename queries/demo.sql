@@ -11,3 +11,7 @@ SELECT sqlc.arg(room_id)::uuid, g.author_id, g.body, g.created_at FROM given g;
 UPDATE chat.members m SET last_read_seq = greatest(0, h.last_seq - CASE WHEN u.name = sqlc.arg(reader)::text THEN sqlc.arg(unread)::bigint ELSE 0 END)
 FROM chat.room_heads h, chat.users u
 WHERE m.room_id = sqlc.arg(room_id) AND h.room_id = m.room_id AND u.id = m.user_id;
+
+-- name: AttachPastFile :exec
+-- Gives an uploaded file to a message of the past.
+UPDATE chat.files SET seq = sqlc.arg(seq)::bigint, place = sqlc.arg(place), created_at = sqlc.arg(at), completed_at = sqlc.arg(at)::timestamptz WHERE id = sqlc.arg(id);

@@ -117,6 +117,7 @@ func TestEveryPageOfTheDemo(t *testing.T) {
 		{name: "sign-up", path: "/sign-up", by: stranger, ready: `document.querySelector("#password")`},
 		{name: "room", path: "/rooms/backend", by: ada, ready: `document.querySelector("#state.live") && document.querySelectorAll("#people li").length > 0`},
 		{name: "general", path: "/rooms/general", by: ada, ready: `document.querySelector("#state.live") && document.querySelectorAll("#people li").length === 5`},
+		{name: "files", path: "/rooms/design?at=4", by: ada, ready: `document.querySelector("#state.live") && document.querySelector(".picture img")?.naturalWidth`},
 		{name: "switcher", path: "/rooms/design", by: ada, ready: `document.querySelector("#state.live")`, open: `document.querySelector(".open-switcher").click() || document.querySelector("#switcher[open] [aria-selected=true]")`},
 		{name: "shortcuts", path: "/rooms/design", by: ada, ready: `document.querySelector("#state.live")`, open: `document.querySelector("#shortcuts").showModal() || true`},
 		{name: "rooms", path: "/rooms", by: ada, ready: `document.querySelector(".room-cards li")`},

@@ -27,7 +27,7 @@ var ErrNotEmpty = errors.New("the database has accounts already: the demo fills 
 
 // Filled counts what was made.
 type Filled struct {
-	People, Rooms, Messages, Reactions int
+	People, Rooms, Messages, Reactions, Files int
 }
 
 // Who of the team everybody is. The first one is the administrator, and whom to sign in as.
@@ -48,7 +48,7 @@ func Fill(ctx context.Context, pool *pgxpool.Pool, password string, now time.Tim
 	if err != nil {
 		return Filled{}, fmt.Errorf("read the week: %w", err)
 	}
-	f := filler{queries: store.New(pool), rooms: chat.NewRooms(pool), users: map[string]chat.User{}}
+	f := filler{queries: store.New(pool), rooms: chat.NewRooms(pool), files: chat.NewFiles(pool, chat.FileLimits{Each: 10_000_000, InAll: 100_000_000}), users: map[string]chat.User{}}
 	for i, name := range people {
 		role := chat.RoleMember
 		if i == 0 {
@@ -70,6 +70,7 @@ func Fill(ctx context.Context, pool *pgxpool.Pool, password string, now time.Tim
 type filler struct {
 	queries *store.Queries
 	rooms   *chat.Rooms
+	files   *chat.Files
 	users   map[string]chat.User
 	done    Filled
 }
@@ -131,6 +132,9 @@ func (f *filler) fill(ctx context.Context, c conversation) error {
 		return fmt.Errorf("insert %d reactions: %w", len(given.Seqs), err)
 	}
 	f.done.Reactions += len(given.Seqs)
+	if err := f.attach(ctx, room, room.LastSeq, c.messages); err != nil {
+		return err
+	}
 	if err := f.queries.ReadAll(ctx, store.ReadAllParams{RoomID: room.ID, Reader: Reader, Unread: c.unread}); err != nil {
 		return fmt.Errorf("mark as read: %w", err)
 	}
@@ -148,6 +152,7 @@ type message struct {
 	author, body string
 	at           time.Time
 	reactions    []reaction
+	files        []string
 }
 
 type reaction struct {
@@ -208,6 +213,12 @@ func parse(text string, now time.Time) ([]conversation, error) {
 			fields := strings.Fields(rest)
 			m := &c.messages[len(c.messages)-1]
 			m.reactions = append(m.reactions, reaction{fields[0], fields[1:]})
+		case len(c.messages) > 0 && word == "=":
+			if files[rest] == nil {
+				return nil, wrong("no file that is known")
+			}
+			m := &c.messages[len(c.messages)-1]
+			m.files = append(m.files, rest)
 		default:
 			at, err := time.Parse("15:04", word)
 			if err != nil {

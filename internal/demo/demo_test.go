@@ -18,7 +18,7 @@ func TestAnEmptyDatabaseIsFilledOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if filled.People != 8 || filled.Rooms != 9 || filled.Messages < 90 || filled.Reactions < 30 {
+	if filled.People != 8 || filled.Rooms != 9 || filled.Messages < 90 || filled.Reactions < 30 || filled.Files != 2 {
 		t.Errorf("filled %+v", filled)
 	}
 	for what, sql := range map[string]string{

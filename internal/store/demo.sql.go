@@ -12,6 +12,28 @@ import (
 	"github.com/google/uuid"
 )
 
+const attachPastFile = `-- name: AttachPastFile :exec
+UPDATE chat.files SET seq = $1::bigint, place = $2, created_at = $3, completed_at = $3::timestamptz WHERE id = $4
+`
+
+type AttachPastFileParams struct {
+	Seq   int64
+	Place int32
+	At    time.Time
+	ID    uuid.UUID
+}
+
+// Gives an uploaded file to a message of the past.
+func (q *Queries) AttachPastFile(ctx context.Context, arg AttachPastFileParams) error {
+	_, err := q.db.Exec(ctx, attachPastFile,
+		arg.Seq,
+		arg.Place,
+		arg.At,
+		arg.ID,
+	)
+	return err
+}
+
 const insertPastMessages = `-- name: InsertPastMessages :exec
 WITH given AS (
     SELECT unnest($2::uuid[]) AS author_id, unnest($3::text[]) AS body, unnest($4::timestamptz[]) AS created_at
