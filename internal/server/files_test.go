@@ -282,12 +282,15 @@ func TestAMessageCarriesItsFiles(t *testing.T) {
 	s := start(t, true)
 	ada := s.signUp(t, "ada")
 	ws := s.program(t, s.token(t, "ada"))
+	var told map[string]any
 	send(t, ws, `{"type":"join","room":"general"}`)
+	for told["type"] != "joined" {
+		told = readJSON(t, ws)
+	}
 	// The plain form: text and files in one.
 	s.sendForm(t, ada, "/rooms/general/messages", []part{
 		{"id", "", uuid.NewString()}, {"body", "", ""}, {"file", "holiday.png", picture(t, 800, 600)}, {"file", "", ""}, {"file", `C:\stuff\notes.txt`, "hello"},
 	}).want(t, 303)
-	var told map[string]any
 	for told["type"] != "changes" {
 		told = readJSON(t, ws)
 	}
