@@ -1,22 +1,27 @@
 -- name: AddMember :exec
+-- Who does it is noted by the triggers; see chat.room_events.
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(user_id)::uuid::text, true))
 INSERT INTO chat.members (room_id, user_id)
-SELECT r.id, sqlc.arg(user_id) FROM chat.rooms r WHERE r.id = sqlc.arg(room_id) AND r.archived_at IS NULL
+SELECT r.id, sqlc.arg(user_id)::uuid FROM chat.rooms r CROSS JOIN actor WHERE r.id = sqlc.arg(room_id) AND r.archived_at IS NULL
 ON CONFLICT DO NOTHING;
 
 -- name: AddMembers :many
 -- Returns the names of which there is no user.
-WITH given AS (
+WITH actor AS (
+    SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true)
+), given AS (
     SELECT unnest(sqlc.arg(names)::text[]) AS name
 ), added AS (
     INSERT INTO chat.members (room_id, user_id)
-    SELECT sqlc.arg(room_id)::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name)
+    SELECT sqlc.arg(room_id)::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name) CROSS JOIN actor
     WHERE NOT EXISTS (SELECT FROM given o WHERE NOT EXISTS (SELECT FROM chat.users v WHERE lower(v.name) = lower(o.name)))
     ON CONFLICT DO NOTHING
 )
 SELECT g.name::text FROM given g WHERE NOT EXISTS (SELECT FROM chat.users u WHERE lower(u.name) = lower(g.name));
 
 -- name: RemoveMember :execrows
-DELETE FROM chat.members WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
+DELETE FROM chat.members USING actor WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
 
 -- name: SetMemberRole :execrows
 UPDATE chat.members SET role = sqlc.arg(role) WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);

@@ -75,10 +75,12 @@ WITH people AS (
 SELECT slug FROM made;
 
 -- name: UpdateRoom :exec
-UPDATE chat.rooms SET name = sqlc.arg(name), topic = sqlc.arg(topic) WHERE id = sqlc.arg(id);
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
+UPDATE chat.rooms SET name = sqlc.arg(name), topic = sqlc.arg(topic) FROM actor WHERE id = sqlc.arg(id);
 
 -- name: ArchiveRoom :exec
-UPDATE chat.rooms SET archived_at = CASE WHEN sqlc.arg(archived)::boolean THEN coalesce(archived_at, now()) END WHERE id = sqlc.arg(id);
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
+UPDATE chat.rooms SET archived_at = CASE WHEN sqlc.arg(archived)::boolean THEN coalesce(archived_at, now()) END FROM actor WHERE id = sqlc.arg(id);
 
 -- name: HiddenRooms :many
 -- Of users and rooms at the same index, the indexes, from 1, where the user may not see the room. A room that is gone is not hidden.

@@ -116,7 +116,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	people := chat.NewPeople(pool, c.Signup == "open")
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Rooms: chat.NewRooms(pool), Messages: messages, Log: log,
-		RenderMessages: pages.Messages, PostRate: c.PostRate, PostBurst: c.PostBurst,
+		RenderMessages: pages.Messages, RenderLines: pages.Lines, PostRate: c.PostRate, PostBurst: c.PostBurst,
 		Sessions: sessions, Tokens: tokens, People: people,
 		RenderPeople: func(people []presence.Person) []byte {
 			shown := make([]page.Person, len(people))

@@ -58,7 +58,7 @@ func (r *Rooms) Update(ctx context.Context, user User, room Room, name, topic st
 	if err != nil {
 		return err
 	}
-	err = r.queries.UpdateRoom(ctx, store.UpdateRoomParams{ID: room.ID, Name: name, Topic: topic})
+	err = r.queries.UpdateRoom(ctx, store.UpdateRoomParams{Actor: user.ID, ID: room.ID, Name: name, Topic: topic})
 	if constraint(err) == "rooms_name_key" {
 		return nameTaken(name)
 	}
@@ -73,7 +73,7 @@ func (r *Rooms) Archive(ctx context.Context, user User, room Room, archived bool
 	if !room.May(user) {
 		return errNotOwner
 	}
-	if err := r.queries.ArchiveRoom(ctx, store.ArchiveRoomParams{ID: room.ID, Archived: archived}); err != nil {
+	if err := r.queries.ArchiveRoom(ctx, store.ArchiveRoomParams{Actor: user.ID, ID: room.ID, Archived: archived}); err != nil {
 		return fmt.Errorf("archive room %s: %w", room.ID, err)
 	}
 	return nil
@@ -92,9 +92,9 @@ func (r *Rooms) MembersOf(ctx context.Context, roomID uuid.UUID) ([]Member, erro
 	return members, nil
 }
 
-// Invite makes the users of these names members of the room, all or none of them; every member may. names are separated by
+// Invite has the user make those of these names members of the room, all or none of them; every member may. names are separated by
 // white space or commas, each with or without a leading "@". The error may be an [Error] about the field "names".
-func (r *Rooms) Invite(ctx context.Context, room Room, names string) error {
+func (r *Rooms) Invite(ctx context.Context, user User, room Room, names string) error {
 	wanted := strings.FieldsFunc(names, func(c rune) bool { return c == ',' || c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == ';' })
 	for i, name := range wanted {
 		wanted[i] = strings.TrimPrefix(name, "@")
@@ -111,7 +111,7 @@ func (r *Rooms) Invite(ctx context.Context, room Room, names string) error {
 	case strings.ContainsRune(names, 0):
 		return wrong("names", "A name has no NUL character.")
 	}
-	unknown, err := r.queries.AddMembers(ctx, store.AddMembersParams{RoomID: room.ID, Names: wanted})
+	unknown, err := r.queries.AddMembers(ctx, store.AddMembersParams{Actor: user.ID, RoomID: room.ID, Names: wanted})
 	if err != nil {
 		return fmt.Errorf("add people to room %s: %w", room.ID, err)
 	}
@@ -136,7 +136,7 @@ func (r *Rooms) Remove(ctx context.Context, user User, room Room, memberID uuid.
 	case memberID != user.ID && !room.May(user):
 		return errNotOwner
 	}
-	n, err := r.queries.RemoveMember(ctx, store.RemoveMemberParams{RoomID: room.ID, UserID: memberID})
+	n, err := r.queries.RemoveMember(ctx, store.RemoveMemberParams{Actor: user.ID, RoomID: room.ID, UserID: memberID})
 	if err != nil {
 		return fmt.Errorf("remove a member from room %s: %w", room.ID, err)
 	}

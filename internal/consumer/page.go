@@ -49,6 +49,7 @@ type pageOut struct {
 	All     bool      `json:"all,omitempty"`
 	Typing  *[]string `json:"typing,omitempty"` // names
 	People  any       `json:"people,omitempty"`
+	Lines   string    `json:"lines,omitempty"` // HTML
 	Code    chat.Code `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Target  string    `json:"target,omitempty"`
@@ -195,6 +196,9 @@ func (p *page) event(j *joined, e *feed.Event) []byte {
 				Content: string(p.sockets.cfg.RenderMessages(e.Changes[i : i+1])),
 			}
 			frames.Write(frame(out))
+		}
+		if len(e.Lines) > 0 { // the page's script puts each where it belongs
+			frames.Write(frame(pageOut{Type: "lines", Room: at.String(), Lines: string(p.sockets.cfg.RenderLines(e.Lines))}))
 		}
 		frames.Write(frame(pageOut{Type: "changed", Room: at.String(), Rev: e.RevLast}))
 		return frames.Bytes()

@@ -74,8 +74,9 @@ type Config struct {
 	// PostRate and PostBurst limit the posts of one connection: so many a second, so many at once. A rate of 0: no limit.
 	PostRate  float64
 	PostBurst int
-	// RenderMessages and RenderPeople make the HTML that is swapped into pages.
+	// RenderMessages, RenderLines and RenderPeople make the HTML that is put into pages.
 	RenderMessages func([]chat.Message) []byte
+	RenderLines    func([]chat.Line) []byte
 	RenderPeople   func([]presence.Person) []byte
 	Log            *slog.Logger
 }

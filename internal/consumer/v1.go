@@ -258,7 +258,7 @@ func (v *v1) event(j *joined, e *feed.Event) []byte {
 		if e.Last > 0 {
 			return frame(v1Messages{Type: "messages", Room: j.room.Slug, Messages: v1List(e.Messages)})
 		}
-		return frame(v1Messages{Type: "changes", Room: j.room.Slug, Rev: e.RevLast, Messages: v1List(e.Changes)})
+		return v1Changes(j.room.Slug, e)
 	}).([]byte)
 }
 

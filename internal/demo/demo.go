@@ -116,6 +116,9 @@ func (f *filler) fill(ctx context.Context, c conversation) error {
 	if err := f.queries.InsertPastMessages(ctx, past); err != nil {
 		return fmt.Errorf("insert %d messages: %w", len(past.Bodies), err)
 	}
+	if err := f.queries.DateLines(ctx, room.ID); err != nil {
+		return fmt.Errorf("date what happened to the room: %w", err)
+	}
 	f.done.Messages += len(past.Bodies)
 	given := store.AddPastReactionsParams{RoomID: room.ID}
 	for i, m := range c.messages {

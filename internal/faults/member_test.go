@@ -161,6 +161,10 @@ func (m *member) take(l *ledger, f frame) error {
 		l.takeMessages(f)
 	case "changes":
 		l.takeChanges(f)
+	case "event":
+		if v := l.rooms[f.Room]; v != nil {
+			v.rev = max(v.rev, f.Rev)
+		}
 	case "ack":
 		l.takeAck(f)
 	case "error":

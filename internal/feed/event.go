@@ -6,7 +6,8 @@ import (
 	"github.com/pgchat/pgchat/internal/chat"
 )
 
-// Event is either a stretch of a room's messages, seq First to Last, or of changes to messages, rev RevFirst to RevLast.
+// Event is either a stretch of a room's messages, seq First to Last, or of changes, rev RevFirst to RevLast: to messages, and what
+// else happened to the room.
 // Everyone in the room is handed the same one: it must not be changed.
 type Event struct {
 	First, Last int64 // 0: changes
@@ -14,6 +15,7 @@ type Event struct {
 
 	RevFirst, RevLast int64          // 0: messages
 	Changes           []chat.Message // ascending by rev; a message that changed twice stands under its latest rev alone
+	Lines             []chat.Line    // ascending by rev
 
 	after   chat.Cursor // what the room had delivered after it
 	encoded sync.Map    // by format
@@ -36,6 +38,9 @@ func (e *Event) bytes() int {
 	}
 	for _, m := range e.Changes {
 		n += len(m.Body) + len(m.Extra) + 100
+	}
+	for _, l := range e.Lines {
+		n += len(l.From) + len(l.To) + 200
 	}
 	return n
 }

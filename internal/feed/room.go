@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -149,13 +150,16 @@ func (r *room) receive(p payload) {
 	}
 }
 
-// aheadLocked reports whether the event changes messages that were not delivered yet, because the notification of them was
+// aheadLocked reports whether the event changes messages, or follows some, that were not delivered yet, because the notification of them was
 // lost or is still under way; they are wanted first.
 func (r *room) aheadLocked(e *Event) bool {
 	for _, m := range e.Changes {
 		r.target.Seq = max(r.target.Seq, m.Seq)
 	}
-	return len(e.Changes) > 0 && r.target.Seq > r.cursor.Seq
+	for _, l := range e.Lines {
+		r.target.Seq = max(r.target.Seq, l.After)
+	}
+	return len(e.Changes)+len(e.Lines) > 0 && r.target.Seq > r.cursor.Seq
 }
 
 func (r *room) messages(carried []payloadMessage) []chat.Message {
@@ -282,6 +286,14 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor) (*Event, erro
 		e.Changes, err = r.feed.messages.Changed(r.feed.ctx, r.id, from.Rev, to.Rev, pageLength)
 		if len(e.Changes) == pageLength {
 			e.RevLast = e.Changes[pageLength-1].Rev
+		}
+		if err != nil {
+			return e, err
+		}
+		e.Lines, err = r.feed.messages.LinesSince(r.feed.ctx, r.id, from.Rev, e.RevLast, pageLength)
+		if len(e.Lines) == pageLength { // what comes after them is read the next time
+			e.RevLast = e.Lines[pageLength-1].Rev
+			e.Changes = slices.DeleteFunc(e.Changes, func(m chat.Message) bool { return m.Rev > e.RevLast })
 		}
 		return e, err
 	})

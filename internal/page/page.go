@@ -109,6 +109,8 @@ type Room struct {
 	FileLimit int64          // bytes that a file may have
 	PostID    uuid.UUID      // the id of the message that the form will post
 	Errors    map[string]string
+
+	Lines []chat.Line // what happened between the messages
 }
 
 // Failure is the page for what went wrong.
@@ -142,7 +144,7 @@ func New() (*Pages, error) {
 	if p.markup, err = newMarkup(emoji); err != nil {
 		return nil, err
 	}
-	p.shared, err = template.New("").Funcs(p.funcs()).Funcs(fileFuncs).ParseFS(web.Templates, "templates/layout.html", "templates/message/*.html", "templates/status/parts.html")
+	p.shared, err = template.New("").Funcs(p.funcs()).Funcs(fileFuncs).ParseFS(web.Templates, "templates/layout.html", "templates/message/*.html", "templates/status/parts.html", "templates/room/lines.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
@@ -187,7 +189,7 @@ func (p *Pages) People(people []Person) []byte { return p.fragment("people", peo
 // Window is the fragment with some of a room's messages: a link to what is older still, if there is, the notice, if there
 // is, and the messages, that which was asked for marked.
 func (p *Pages) Window(r Room) []byte {
-	return slices.Concat(p.fragment("older", older(r)), p.fragment("log-notice", r.Notice), p.fragment("messages", plain(r.Messages, r.At)))
+	return slices.Concat(p.fragment("older", older(r)), p.fragment("log-notice", r.Notice), p.fragment("messages", plain(r.Messages, r.At)), p.fragment("lines", r.Lines))
 }
 
 // Sidebar is the list of rooms.
@@ -218,6 +220,8 @@ type shownMessage struct {
 	Day       string // "": the same day as the message before
 	Continues bool   // by the same author as the message before, soon after it
 	Found     bool   // it was asked for
+
+	Lines []chat.Line // that stand before it
 }
 
 type olderLink struct {
@@ -290,6 +294,9 @@ func (p *Pages) funcs() template.FuncMap {
 		"about":    about,
 		"me":       func(b Base) Person { return b.person() },
 		"ends":     Ends,
+		"between":  between,
+		"trailing": trailing,
+		"words":    lineWords,
 		"quick":    QuickStatuses,
 		"person":   func(u *chat.User) Person { return Person{UserID: u.ID, Name: u.Name} },
 		"side":     newSidebar,

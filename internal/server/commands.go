@@ -100,7 +100,7 @@ func (s *Server) inviteCommand(r *http.Request, room chat.Room, names string) (s
 	if names == "" {
 		return "", wrongCommand("Say who is to be added: /invite @ada @bob")
 	}
-	if err := s.Rooms.Invite(r.Context(), room, names); err != nil {
+	if err := s.Rooms.Invite(r.Context(), *of(r).user, room, names); err != nil {
 		return "", err
 	}
 	return "They are members of the room now.", nil

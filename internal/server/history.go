@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 const (
 	pageLength = 50  // messages on a page
 	mostAtOnce = 200 // that a program may ask for
+	linesMost  = 200 // lines between them
 )
 
 // place is where in a room somebody wants to read: at most one of its fields is set, none: at the newest messages.
@@ -98,7 +100,16 @@ func (s *Server) window(ctx context.Context, p place, data *page.Room) (err erro
 		data.Older, data.Latest = first > 1, last >= room.LastSeq
 		data.Cursor.Seq = max(data.Cursor.Seq, last)
 	}
-	return nil
+	// What comes after the last message belongs to the next page, if there is one.
+	after, before := int64(0), int64(math.MaxInt64)
+	if n := len(data.Messages); n > 0 {
+		after = data.Messages[0].Seq - 1
+		if !data.Latest {
+			before = data.Messages[n-1].Seq
+		}
+	}
+	data.Lines, err = s.Messages.Lines(ctx, room.ID, after, before, linesMost)
+	return err
 }
 
 // messages is a page of a room's past, for programs; a browser is sent to the room.

@@ -73,7 +73,7 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 	writer.Start(ctx)
 	people := chat.NewPeople(pool, signupOpen)
 	sockets := consumer.New(consumer.Config{
-		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Log: log, RenderMessages: pages.Messages,
+		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Log: log, RenderMessages: pages.Messages, RenderLines: pages.Lines,
 		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, People: people, PostRate: 10, PostBurst: 30,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
@@ -360,6 +360,7 @@ func TestTheWebSocketIsRefusedBeforeTheUpgrade(t *testing.T) {
 
 type frame struct {
 	Type, Room, ID, Code, Message, Content string
+	Lines                                  string
 	Seq, First, Last                       int64
 }
 

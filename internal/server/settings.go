@@ -82,8 +82,8 @@ func (s *Server) leaveRoom(r *http.Request, user chat.User, room chat.Room) (str
 	return "/rooms", s.Rooms.Leave(r.Context(), user, room)
 }
 
-func (s *Server) invite(r *http.Request, _ chat.User, room chat.Room) (string, error) {
-	return settingsPath(room) + "#members", s.Rooms.Invite(r.Context(), room, r.PostForm.Get("names"))
+func (s *Server) invite(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	return settingsPath(room) + "#members", s.Rooms.Invite(r.Context(), user, room, r.PostForm.Get("names"))
 }
 
 func (s *Server) removeMember(r *http.Request, user chat.User, room chat.Room) (string, error) {

@@ -12,8 +12,9 @@ import (
 )
 
 const addMember = `-- name: AddMember :exec
+WITH actor AS (SELECT set_config('chat.actor', $1::uuid::text, true))
 INSERT INTO chat.members (room_id, user_id)
-SELECT r.id, $1 FROM chat.rooms r WHERE r.id = $2 AND r.archived_at IS NULL
+SELECT r.id, $1::uuid FROM chat.rooms r CROSS JOIN actor WHERE r.id = $2 AND r.archived_at IS NULL
 ON CONFLICT DO NOTHING
 `
 
@@ -22,17 +23,20 @@ type AddMemberParams struct {
 	RoomID uuid.UUID
 }
 
+// Who does it is noted by the triggers; see chat.room_events.
 func (q *Queries) AddMember(ctx context.Context, arg AddMemberParams) error {
 	_, err := q.db.Exec(ctx, addMember, arg.UserID, arg.RoomID)
 	return err
 }
 
 const addMembers = `-- name: AddMembers :many
-WITH given AS (
-    SELECT unnest($1::text[]) AS name
+WITH actor AS (
+    SELECT set_config('chat.actor', $1::uuid::text, true)
+), given AS (
+    SELECT unnest($2::text[]) AS name
 ), added AS (
     INSERT INTO chat.members (room_id, user_id)
-    SELECT $2::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name)
+    SELECT $3::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name) CROSS JOIN actor
     WHERE NOT EXISTS (SELECT FROM given o WHERE NOT EXISTS (SELECT FROM chat.users v WHERE lower(v.name) = lower(o.name)))
     ON CONFLICT DO NOTHING
 )
@@ -40,13 +44,14 @@ SELECT g.name::text FROM given g WHERE NOT EXISTS (SELECT FROM chat.users u WHER
 `
 
 type AddMembersParams struct {
+	Actor  uuid.UUID
 	Names  []string
 	RoomID uuid.UUID
 }
 
 // Returns the names of which there is no user.
 func (q *Queries) AddMembers(ctx context.Context, arg AddMembersParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, addMembers, arg.Names, arg.RoomID)
+	rows, err := q.db.Query(ctx, addMembers, arg.Actor, arg.Names, arg.RoomID)
 	if err != nil {
 		return nil, err
 	}
@@ -177,16 +182,18 @@ func (q *Queries) MembershipsOf(ctx context.Context, userIds []uuid.UUID) ([]Mem
 }
 
 const removeMember = `-- name: RemoveMember :execrows
-DELETE FROM chat.members WHERE room_id = $1 AND user_id = $2
+WITH actor AS (SELECT set_config('chat.actor', $3::uuid::text, true))
+DELETE FROM chat.members USING actor WHERE room_id = $1 AND user_id = $2
 `
 
 type RemoveMemberParams struct {
 	RoomID uuid.UUID
 	UserID uuid.UUID
+	Actor  uuid.UUID
 }
 
 func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (int64, error) {
-	result, err := q.db.Exec(ctx, removeMember, arg.RoomID, arg.UserID)
+	result, err := q.db.Exec(ctx, removeMember, arg.RoomID, arg.UserID, arg.Actor)
 	if err != nil {
 		return 0, err
 	}

@@ -65,16 +65,18 @@ func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, er
 }
 
 const archiveRoom = `-- name: ArchiveRoom :exec
-UPDATE chat.rooms SET archived_at = CASE WHEN $1::boolean THEN coalesce(archived_at, now()) END WHERE id = $2
+WITH actor AS (SELECT set_config('chat.actor', $3::uuid::text, true))
+UPDATE chat.rooms SET archived_at = CASE WHEN $1::boolean THEN coalesce(archived_at, now()) END FROM actor WHERE id = $2
 `
 
 type ArchiveRoomParams struct {
 	Archived bool
 	ID       uuid.UUID
+	Actor    uuid.UUID
 }
 
 func (q *Queries) ArchiveRoom(ctx context.Context, arg ArchiveRoomParams) error {
-	_, err := q.db.Exec(ctx, archiveRoom, arg.Archived, arg.ID)
+	_, err := q.db.Exec(ctx, archiveRoom, arg.Archived, arg.ID, arg.Actor)
 	return err
 }
 
@@ -367,16 +369,23 @@ func (q *Queries) SlugsLike(ctx context.Context, slug string) ([]string, error) 
 }
 
 const updateRoom = `-- name: UpdateRoom :exec
-UPDATE chat.rooms SET name = $1, topic = $2 WHERE id = $3
+WITH actor AS (SELECT set_config('chat.actor', $4::uuid::text, true))
+UPDATE chat.rooms SET name = $1, topic = $2 FROM actor WHERE id = $3
 `
 
 type UpdateRoomParams struct {
 	Name  string
 	Topic string
 	ID    uuid.UUID
+	Actor uuid.UUID
 }
 
 func (q *Queries) UpdateRoom(ctx context.Context, arg UpdateRoomParams) error {
-	_, err := q.db.Exec(ctx, updateRoom, arg.Name, arg.Topic, arg.ID)
+	_, err := q.db.Exec(ctx, updateRoom,
+		arg.Name,
+		arg.Topic,
+		arg.ID,
+		arg.Actor,
+	)
 	return err
 }

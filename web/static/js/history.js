@@ -71,6 +71,7 @@ function Past(root, { log, messages, has, hooks }) {
       if (!answer.ok) throw new Error(answer.status < 500 ? await answer.text() : "The server cannot do it just now.");
       const fragment = document.createElement("template");
       fragment.innerHTML = await answer.text();
+      hooks.lines(fragment.content);
       // What the connection has not told yet comes by it.
       const list = [...fragment.content.querySelectorAll(".message")].filter((a) => seqOf(a) <= has.seq);
       for (const article of list) article.removeAttribute("autofocus");

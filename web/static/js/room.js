@@ -29,9 +29,11 @@ function Room(root) {
 
   // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
   const me = document.body.dataset.name.toLowerCase();
+  const lines = Lines(messages);
   let firstNew = null, newLine = null; // the first message that was not read when the room was shown, and the line above it
   function arrange() {
     for (const day of messages.querySelectorAll(".day")) day.remove();
+    lines.place(past.behind);
     let before = null, beforeTime = null;
     for (const article of [...messages.children, ...pending.children]) {
       if (!article.matches(".message")) continue;
@@ -51,9 +53,11 @@ function Room(root) {
         choose.title = "Go to a day";
         choose.textContent = Room.dayOf(time);
         choose.popoverTargetElement = find("#to-date");
-        (article === firstNew ? newLine : article).before(line);
+        let first = article === firstNew ? newLine : article; // of what is of that day
+        for (let p = first.previousElementSibling; p?.matches(".line") && new Date(p.dataset.time).toDateString() === time.toDateString(); p = p.previousElementSibling) first = p;
+        first.before(line);
       }
-      article.classList.toggle("continues", !newDay && article !== firstNew && before.dataset.author === article.dataset.author && time - beforeTime < Room.groupWithin);
+      article.classList.toggle("continues", !newDay && article !== firstNew && !article.previousElementSibling?.matches(".line") && before.dataset.author === article.dataset.author && time - beforeTime < Room.groupWithin);
       before = article;
       beforeTime = time;
     }
@@ -281,6 +285,7 @@ function Room(root) {
       if (readTo !== null) placeLine();
       arrange();
     },
+    lines: (fragment) => lines.learn(fragment),
     comes(article) { // it may have been on its way out
       const id = article.id.slice(2);
       find(`#p-${id}`)?.remove();
@@ -498,6 +503,9 @@ function Room(root) {
         then.above = article?.getBoundingClientRect().top >= log.getBoundingClientRect().top;
         return article !== null;
       }
+      case "lines":
+        takeLines(frame.lines);
+        break;
       case "changed":
         has.rev = Math.max(has.rev, frame.rev);
         break;
@@ -510,6 +518,12 @@ function Room(root) {
         break;
     }
     return true;
+  }
+  function takeLines(html) {
+    const fragment = document.createElement("template"), there = atNewest();
+    fragment.innerHTML = html;
+    past.keep(() => { lines.learn(fragment.content); arrange(); });
+    if (there) toBottom();
   }
   function missed(last) { // up to there the page does not have them
     unseen += last - has.seq;

@@ -1,0 +1,55 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pgchat/pgchat/internal/store"
+)
+
+// Line is what happened to a room beside what was said in it: it stands between the messages.
+type Line struct {
+	Rev     int64  // its number among the room's changes
+	After   int64  // seq of the message that it follows; 0: none
+	Kind    string // "joined", "left", "renamed", "topic", "archived", "restored", "private" or "public"
+	Actor   string // who did it, by name; "": unknown
+	Subject string // who joined or left; "": nobody, or many
+	From    string // the name or topic before
+	To      string // and after
+	People  int32  // how many joined or left at once; 0: the subject
+	At      time.Time
+}
+
+// Lines returns at most limit lines of the room that stand after message after (0: before the first, too) and before message
+// before, the newest of them, in order.
+func (m *Messages) Lines(ctx context.Context, roomID uuid.UUID, after, before int64, limit int) ([]Line, error) {
+	rows, err := m.queries.LinesBetween(ctx, store.LinesBetweenParams{
+		RoomID: roomID, After: after, Before: before, MaxRows: int32(min(limit, 1000)), //nolint:gosec // bounded
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read lines of room %s: %w", roomID, err)
+	}
+	lines := make([]Line, 0, len(rows))
+	for _, r := range rows {
+		lines = append(lines, Line(r))
+	}
+	return lines, nil
+}
+
+// LinesSince returns at most limit lines of the room whose rev is above after and at most upTo, in order.
+func (m *Messages) LinesSince(ctx context.Context, roomID uuid.UUID, after, upTo int64, limit int) ([]Line, error) {
+	rows, err := m.queries.LinesSince(ctx, store.LinesSinceParams{
+		RoomID: roomID, After: after, UpTo: upTo, MaxRows: int32(min(limit, 1000)), //nolint:gosec // bounded
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read lines %d to %d of room %s: %w", after+1, upTo, roomID, err)
+	}
+	lines := make([]Line, 0, len(rows))
+	for _, r := range rows {
+		lines = append(lines, Line(r))
+	}
+	return lines, nil
+}
