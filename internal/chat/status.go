@@ -98,6 +98,9 @@ func checkEnd(until *time.Time) error {
 	return wrong("until", "This end has passed, or is too far away. Choose a later one, or none.")
 }
 
+// IsEmoji reports whether the text can stand as the emoji of a status.
+func IsEmoji(text string) bool { return text != "" && checkEmoji(text) == nil }
+
 // checkEmoji takes pictures, flags and keycaps, not words.
 func checkEmoji(emoji string) error {
 	if !utf8.ValidString(emoji) || utf8.RuneCountInString(emoji) > MaxStatusEmoji {

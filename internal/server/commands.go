@@ -23,6 +23,8 @@ func init() {
 		{"me", "/me waves", "Say what you do.", nil},
 		{"topic", "/topic Release on Friday", "Change the topic of the room.", (*Server).topicCommand},
 		{"invite", "/invite @ada @bob", "Add people to the room.", (*Server).inviteCommand},
+		{"status", "/status 🌴 On holiday", "Say what you are up to; without words, nothing.", (*Server).statusCommand},
+		{"dnd", "/dnd 1h", "Not be disturbed for 30m, 1h, 4h or forever; off ends it.", (*Server).dndCommand},
 		{"help", "/help", "List the commands.", func(*Server, *http.Request, chat.Room, string) (string, error) { return help(), nil }},
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pgchat/pgchat/internal/chat"
@@ -88,6 +89,42 @@ func (s *Server) doNotDisturb(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.done(w, r)
+}
+
+// statusCommand takes an emoji, a text, or both.
+func (s *Server) statusCommand(r *http.Request, _ chat.Room, rest string) (string, error) {
+	emoji, text, _ := strings.Cut(rest, " ")
+	if !chat.IsEmoji(emoji) {
+		emoji, text = "", rest
+	}
+	if err := s.People.SetStatus(r.Context(), of(r).user.ID, emoji, text, nil); err != nil {
+		return "", err
+	}
+	if rest == "" {
+		return "Your status is cleared.", nil
+	}
+	return "Your status is set. It stays until you change it.", nil
+}
+
+func (s *Server) dndCommand(r *http.Request, _ chat.Room, rest string) (string, error) {
+	var until *time.Time
+	told := "You are not disturbed any more, until you type /dnd off."
+	switch rest {
+	case "off":
+		told = "You may be disturbed again."
+	case "", "forever":
+		forever := chat.Forever()
+		until = &forever
+	case "30m", "1h", "4h":
+		var err error
+		if until, err = end(rest, "", r.PostForm); err != nil {
+			return "", err
+		}
+		told = "You are not disturbed now."
+	default:
+		return "", wrongCommand("Say for how long: /dnd 30m, 1h, 4h or forever. /dnd off ends it.")
+	}
+	return told, s.People.DoNotDisturb(r.Context(), of(r).user.ID, until)
 }
 
 // done answers a form that the menu at one's name has: the script needs nothing more, others go back to where they were.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
 	"github.com/pgchat/pgchat/internal/chat"
@@ -219,5 +220,32 @@ func TestAPageIsToldHowThePeopleAreWhomItLooksAt(t *testing.T) {
 	}
 	if f := read(t, ada, "error"); f.Code != "rate_limited" {
 		t.Errorf("got %+v", f)
+	}
+}
+
+func TestCommandsSetAStatus(t *testing.T) {
+	s := start(t, true)
+	ada := s.signUp(t, "ada")
+	for _, c := range []struct {
+		body   string
+		status int
+		told   string
+		now    string
+	}{
+		{"/status 🌴 On holiday", 200, "Your status is set", "🌴|On holiday|f"},
+		{"/status Busy", 200, "Your status is set", "|Busy|f"},
+		{"/status 🚌", 200, "Your status is set", "🚌||f"},
+		{"/status " + strings.Repeat("x", 101), 422, "at most 100 characters", "🚌||f"},
+		{"/dnd", 200, "until you type /dnd off", "🚌||t"},
+		{"/dnd off", 200, "You may be disturbed again", "🚌||f"},
+		{"/dnd 1h", 200, "You are not disturbed now", "🚌||t"},
+		{"/dnd a while", 422, "/dnd off ends it", "🚌||t"},
+		{"/status", 200, "Your status is cleared", "||t"},
+	} {
+		s.do(t, ada, "POST", "/rooms/general/messages", form("id", uuid.NewString(), "body", c.body), "HX-Request", "true").want(t, c.status, c.told)
+		var now string
+		if err := s.pool.QueryRow(t.Context(), `select concat_ws('|', emoji, text, dnd_until is not null) from chat.statuses`).Scan(&now); err != nil || now != c.now {
+			t.Errorf("%s: the status is %s, want %s (%v)", c.body, now, c.now, err)
+		}
 	}
 }
