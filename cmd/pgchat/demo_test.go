@@ -124,6 +124,8 @@ func TestEveryPageOfTheDemo(t *testing.T) {
 		{name: "new-room", path: "/rooms/new", by: ada, ready: `document.querySelector("#name")`},
 		{name: "settings", path: "/rooms/hiring/settings", by: ada, ready: `document.querySelector("h1")`},
 		{name: "new-direct", path: "/direct/new", by: ada, ready: `document.querySelector("h1")`},
+		{name: "search", path: "/search?q=deploy", by: ada, ready: `document.querySelector(".hits li")`},
+		{name: "search-help", path: "/search", by: ada, ready: `document.querySelector(".how")`},
 		{name: "not-found", path: "/rooms/nowhere", by: ada, ready: `document.querySelector("h1")`},
 	} {
 		p.by.do(chromedp.Navigate(site.address + p.path))

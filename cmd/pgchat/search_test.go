@@ -21,7 +21,7 @@ func TestSearchingFindsWhatWasSaidAndLeadsToIt(t *testing.T) {
 	for _, body := range []string{"The **deployment** to staging took two hours; is <b>that</b> normal?", "I rolled the deployment back, see https://example.com/runbook for how", "Third time lucky: deployments from now on go out on Mondays only, before lunch, so that there is somebody to look at them in the afternoon. If one has to go out later, say so here and stay around until the graphs are flat; that takes about a quarter of an hour, and nobody minds being asked to look at them with you."} {
 		exec(t, db, `select chat.post('staging', 'eve', $1)`, body)
 	}
-	exec(t, db, `update chat.messages set extra = '{"files": [{"id": "1", "name": "deployment-plan.pdf", "type": "application/pdf", "size": 1}]}' where body like 'I rolled%'`)
+	exec(t, db, `update chat.messages set extra = '{"files": [{"id": "0192f8a0-5e1c-7c3a-9b1e-0123456789ab", "name": "deployment-plan.pdf", "type": "application/pdf", "size": 1}]}' where body like 'I rolled%'`)
 
 	indexed := false
 	for !indexed { // by the server, in a moment
@@ -39,7 +39,7 @@ func TestSearchingFindsWhatWasSaidAndLeadsToIt(t *testing.T) {
 	ada.until(`(() => { document.activeElement.value = ""; return true; })()`) // a key that is sent is typed, too
 	ada.do(chromedp.KeyEvent("deployment" + kb.Enter))
 	ada.until(`location.pathname === "/search" && document.querySelectorAll(".hits li").length === 3`)
-	ada.until(`[...document.querySelectorAll(".hits mark")].some((m) => m.textContent === "deployments") && !document.querySelector(".hits b b, .snippet b")`)
+	ada.until(`[...document.querySelectorAll(".hits mark")].some((m) => m.textContent === "deployments") && !document.querySelector(".hits b b, .snippet b") && document.querySelector(".hit-file > span").textContent === "deployment-plan.pdf"`)
 	ada.until(`document.querySelector("#q").value === "deployment" && !document.querySelector(".hits time").textContent.includes("UTC")`)
 	ada.accessible("what was found")
 	ada.screenshot("search")

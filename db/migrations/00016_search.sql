@@ -180,6 +180,7 @@ DECLARE
     total   bigint;
     changed integer;
     begins  timestamptz[];
+    late    uuid[]; -- rooms of which not all is in the index
     bound   timestamptz; -- older messages are taken
     room    record;
     rooms   uuid[] := '{}';
@@ -192,9 +193,14 @@ BEGIN
         done := -1; behind := 0;
         RETURN;
     END IF;
+    late := search_behind();
+    IF late = '{}' THEN
+        done := 0; behind := 0;
+        RETURN;
+    END IF;
     -- What is changed before its turn has come is read as it then is.
     INSERT INTO search_progress (room_id, seq, rev)
-        SELECT h.room_id, 0, h.last_rev FROM room_heads h WHERE h.last_seq > 0 AND NOT EXISTS (SELECT FROM search_progress p WHERE p.room_id = h.room_id)
+        SELECT h.room_id, 0, h.last_rev FROM unnest(late) n JOIN room_heads h ON h.room_id = n WHERE NOT EXISTS (SELECT FROM search_progress p WHERE p.room_id = n)
         ON CONFLICT DO NOTHING;
     IF NOT EXISTS (SELECT FROM search_buckets) THEN
         INSERT INTO search_buckets (bucket, starts) VALUES (1, '-infinity');
@@ -208,21 +214,21 @@ BEGIN
     END IF;
     begins := ARRAY(SELECT b.starts FROM search_buckets b ORDER BY b.bucket);
 
-    WITH late AS MATERIALIZED (
+    WITH changes AS MATERIALIZED (
         SELECT p.room_id, m.seq, m.rev, m.seq <= p.seq AS taken
-        FROM search_progress p JOIN room_heads h ON h.room_id = p.room_id
+        FROM unnest(late) n JOIN search_progress p ON p.room_id = n JOIN room_heads h ON h.room_id = n
         CROSS JOIN LATERAL (SELECT m.seq, m.rev FROM messages m WHERE m.room_id = p.room_id AND m.rev > p.rev ORDER BY m.rev LIMIT most) m
         WHERE h.last_rev > p.rev LIMIT most
     ), moved AS (
         UPDATE search_progress p SET rev = n.rev FROM (
-            SELECT l.room_id, max(l.rev) AS rev FROM late l GROUP BY l.room_id
+            SELECT l.room_id, max(l.rev) AS rev FROM changes l GROUP BY l.room_id
             UNION ALL -- changes of messages that SQL has deleted since
-            SELECT q.room_id, h.last_rev FROM search_progress q JOIN room_heads h ON h.room_id = q.room_id
+            SELECT q.room_id, h.last_rev FROM unnest(late) n JOIN search_progress q ON q.room_id = n JOIN room_heads h ON h.room_id = n
             WHERE h.last_rev > q.rev AND NOT EXISTS (SELECT FROM messages m WHERE m.room_id = q.room_id AND m.rev > q.rev)
         ) n WHERE p.room_id = n.room_id
     ), now_so AS MATERIALIZED (
         SELECT m.room_id, m.seq, m.author_id, m.created_at, m.body, m.extra, m.deleted_at, search_words(search_text(m.body, m.extra)) AS words
-        FROM late l JOIN messages m ON m.room_id = l.room_id AND m.seq = l.seq WHERE l.taken
+        FROM changes l JOIN messages m ON m.room_id = l.room_id AND m.seq = l.seq WHERE l.taken
     ), removed AS (
         DELETE FROM search_documents d USING now_so n WHERE d.room_id = n.room_id AND d.seq = n.seq AND n.deleted_at IS NOT NULL
     ), stored AS (
@@ -235,19 +241,19 @@ BEGIN
         SELECT DISTINCT w FROM now_so n, unnest(n.words) w WHERE n.deleted_at IS NULL AND char_length(w) BETWEEN 3 AND 32 AND w ~ '[[:alpha:]]'
         ON CONFLICT DO NOTHING
     )
-    SELECT count(*) INTO changed FROM late;
+    SELECT count(*) INTO changed FROM changes;
 
-    SELECT coalesce(sum(h.last_seq - p.seq), 0) INTO behind FROM search_progress p JOIN room_heads h ON h.room_id = p.room_id WHERE h.last_seq > p.seq;
+    SELECT coalesce(sum(h.last_seq - p.seq), 0) INTO behind FROM unnest(late) n JOIN search_progress p ON p.room_id = n JOIN room_heads h ON h.room_id = n WHERE h.last_seq > p.seq;
     IF behind > most THEN
         -- Bucket by bucket, so that what is searched at once stands together.
-        bound := (SELECT begins[1 + width_bucket(min(m.created_at), begins)] FROM search_progress p JOIN room_heads h ON h.room_id = p.room_id
+        bound := (SELECT begins[1 + width_bucket(min(m.created_at), begins)] FROM unnest(late) n JOIN search_progress p ON p.room_id = n JOIN room_heads h ON h.room_id = n
             CROSS JOIN LATERAL (SELECT m.created_at FROM messages m WHERE m.room_id = p.room_id AND m.seq > p.seq ORDER BY m.seq LIMIT 1) m WHERE h.last_seq > p.seq);
     END IF;
     bound := coalesce(bound, 'infinity');
     -- Rooms that are a little behind come first: one that is far behind does not hold them up.
     done := 0;
     FOR room IN
-        SELECT p.room_id, p.seq, h.last_seq FROM search_progress p JOIN room_heads h ON h.room_id = p.room_id
+        SELECT p.room_id, p.seq, h.last_seq FROM unnest(late) n JOIN search_progress p ON p.room_id = n JOIN room_heads h ON h.room_id = n
         CROSS JOIN LATERAL (SELECT coalesce((SELECT m.created_at FROM messages m WHERE m.room_id = p.room_id AND m.seq > p.seq ORDER BY m.seq LIMIT 1), '-infinity') AS created_at) m
         WHERE h.last_seq > p.seq AND m.created_at < bound ORDER BY h.last_seq - p.seq, p.room_id
     LOOP
@@ -320,6 +326,7 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SE
 DECLARE
     ends     timestamptz := clock_timestamp() + budget;
     begins   timestamptz[] := ARRAY(SELECT b.starts FROM search_buckets b ORDER BY b.bucket);
+    counts   bigint[] := ARRAY(SELECT b.messages FROM search_buckets b ORDER BY b.bucket);
     rooms    uuid[] := in_rooms;
     high     integer;  -- the buckets from low to high are searched at once
     low      integer;
@@ -334,7 +341,14 @@ DECLARE
     at       timestamptz; -- below this place
     at_room  uuid;
     at_seq   bigint;
-    seen     integer;  -- in these buckets
+    began     timestamptz;
+    took      interval;
+    next_at   timestamptz;
+    next_room uuid;
+    next_seq  bigint;
+    seen     bigint;   -- in these buckets
+    matched  bigint := 0; -- in those before
+    searched bigint := 0; -- messages that those have
     raw      integer;  -- by one statement
     found_rooms uuid[];
     found_seqs  bigint[];
@@ -381,13 +395,13 @@ BEGIN
     WHILE high >= lowest LOOP
         low := greatest(lowest, high - size + 1);
         query := search_in(low, high, wanted);
-        at := from_at; at_room := from_room; at_seq := from_seq;
+        began := clock_timestamp();
         seen := 0;
         LOOP
             SELECT array_agg(c.room_id ORDER BY c.created_at DESC, c.room_id DESC, c.seq DESC) FILTER (WHERE c.found),
                    array_agg(c.seq ORDER BY c.created_at DESC, c.room_id DESC, c.seq DESC) FILTER (WHERE c.found), count(*),
                    (array_agg(c.created_at ORDER BY c.created_at, c.room_id, c.seq))[1], (array_agg(c.room_id ORDER BY c.created_at, c.room_id, c.seq))[1], (array_agg(c.seq ORDER BY c.created_at, c.room_id, c.seq))[1]
-            INTO found_rooms, found_seqs, raw, at, at_room, at_seq FROM (
+            INTO found_rooms, found_seqs, raw, next_at, next_room, next_seq FROM (
                 SELECT d.created_at, d.room_id, d.seq,
                        (r.kind = 'public' OR v.user_id IS NOT NULL) AND m.deleted_at IS NULL AND (m.rev IS NULL OR m.rev <= g.rev)
                        AND (in_rooms = '{}' OR m.room_id = ANY (in_rooms)) AND (authors = '{}' OR m.author_id = ANY (authors))
@@ -399,7 +413,10 @@ BEGIN
                 LEFT JOIN members v ON v.room_id = d.room_id AND v.user_id = reader
                 LEFT JOIN messages m ON m.room_id = d.room_id AND m.seq = d.seq
                 LEFT JOIN search_progress g ON g.room_id = d.room_id) c;
-            room_ids := room_ids || found_rooms; seqs := seqs || found_seqs; seen := seen + raw;
+            IF raw > 0 THEN
+                room_ids := room_ids || found_rooms; seqs := seqs || found_seqs; seen := seen + raw;
+                at := next_at; at_room := next_room; at_seq := next_seq;
+            END IF;
             over := raw = step;
             EXIT buckets WHEN over AND (cardinality(seqs) >= most OR clock_timestamp() > ends);
             EXIT WHEN NOT over;
@@ -408,18 +425,27 @@ BEGIN
                 SELECT array_agg(v.id) INTO rooms FROM (
                     SELECT r.id FROM chat.rooms r LEFT JOIN members m ON m.room_id = r.id AND m.user_id = reader WHERE r.kind = 'public' OR m.user_id IS NOT NULL LIMIT 65) v;
                 rooms := CASE WHEN cardinality(rooms) <= 64 THEN rooms ELSE '{}' END;
-                wanted := search_query(forms, without, rooms, authors, has);
-                query := search_in(low, high, wanted);
+                IF rooms <> '{}' THEN
+                    wanted := search_query(forms, without, rooms, authors, has);
+                    size := 1; matched := 0; searched := 0;
+                    high := width_bucket(at, begins);
+                    CONTINUE buckets;
+                END IF;
             END IF;
             step := 300;
         END LOOP;
+        -- As many at once as should have about 2,000 that match, by what was seen so far; of those at most 64, fewer with many rooms, and 4 times as many as before;
+        -- fewer where the last ones took long: words that are frequent each and seldom together.
+        matched := matched + seen;
+        searched := searched + coalesce((SELECT sum(n) FROM unnest(counts[low:high]) n), 0);
+        took := clock_timestamp() - began;
+        size := CASE WHEN searched = 0 THEN 1 WHEN took > budget / 3 THEN greatest(1, size / 4) WHEN took > budget / 6 THEN size ELSE greatest(1, least(size * 4, 64 / (1 + cardinality(rooms) / 4), 2000 * searched / ((matched + 1) * 32768))) END;
         high := low - 1;
         IF high >= lowest AND (cardinality(seqs) >= most OR clock_timestamp() > ends) THEN
             over := true;
             at := begins[low]; at_room := '00000000-0000-0000-0000-000000000000'; at_seq := 0; -- all from there on was seen
             EXIT;
         END IF;
-        size := CASE WHEN seen < 100 THEN least(16, size * 2) ELSE 1 END;
     END LOOP;
 
     IF cardinality(forms) > 0 THEN
@@ -434,7 +460,7 @@ BEGIN
         WHERE NOT over OR (m.created_at, m.room_id, m.seq) >= (at, at_room, at_seq)
     ), ranked AS (
         -- Among the newest, those that have the words more often and closer together; of equals the newer one.
-        SELECT p.n, p.room_id, p.seq, p.created_at, coalesce((ts_rank_cd(v.vector, ranking, 1) + ts_rank(v.vector, exact, 1)) * (1 - 0.5 * p.n / most), 0)::float8 AS rank
+        SELECT p.n, p.room_id, p.seq, p.created_at, coalesce((ts_rank_cd(v.vector, ranking, 1) + ts_rank(v.vector, exact, 1)) * (1 - 0.5 * p.n / greatest(most, 80)), 0)::float8 AS rank
         FROM placed p CROSS JOIN LATERAL (SELECT CASE WHEN ranking IS NOT NULL THEN search_vector(search_text(p.body, p.extra)) END AS vector OFFSET 0) v WHERE p.n <= most
     )
     SELECT coalesce(array_agg(k.room_id ORDER BY k.n), '{}'), coalesce(array_agg(k.seq ORDER BY k.n), '{}'), coalesce(array_agg(k.rank ORDER BY k.n), '{}'),

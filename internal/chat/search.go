@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgchat/pgchat/internal/store"
 )
@@ -20,7 +21,8 @@ import (
 const (
 	foundOnPage  = 20
 	rankedAtOnce = 80 // of so many of the newest messages that were found, the best come first
-	searchWithin = 25 * time.Millisecond
+	searchWithin = 20 * time.Millisecond
+	windowWithin = 500 * time.Millisecond
 	namesAtOnce  = 5 // rooms, and people
 )
 
@@ -59,7 +61,7 @@ type Found struct {
 
 // Find returns the page at a place, "" being the first one, of the messages that the user may see and that have all of the query. The
 // error may be an [Error] of code Invalid about the field "q", or about none where the place is wrong.
-func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at string) (Found, error) {
+func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at string) (found Found, err error) {
 	place, err := parsePlace(at)
 	if err != nil {
 		return Found{}, err
@@ -73,7 +75,20 @@ func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at s
 	if order == NewestFirst {
 		arg.Most = foundOnPage
 	}
-	var found Found
+	if place.window > 0 { // the same messages as on the pages of this window before, however long it takes
+		arg.Most, arg.BudgetMs = int32(place.window), float64(windowWithin.Milliseconds()) //nolint:gosec // at most rankedAtOnce
+	}
+	var called Found // rooms and people, found meanwhile
+	var names errgroup.Group
+	if at == "" {
+		names.Go(func() error { return s.names(ctx, user, q, &called) })
+	}
+	defer func() {
+		if namesErr := names.Wait(); err == nil {
+			err = namesErr
+		}
+		found.Rooms, found.People = called.Rooms, called.People
+	}()
 	row, err := s.look(ctx, q, arg, place.near, &found)
 	if err == nil && len(row.Seqs) == 0 && row.Reached == "" && len(q.Words) > 0 && at == "" {
 		place.near = true
@@ -97,6 +112,7 @@ func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at s
 	case end < len(hits):
 		next := place
 		next.page++
+		next.window = len(hits)
 		if next.at == nil { // of the first page's messages the newest, since newer ones may come
 			newest, err := s.queries.FoundMessages(ctx, store.FoundMessagesParams{Reader: user.ID, RoomIds: row.RoomIds[:1], Seqs: row.Seqs[:1]})
 			if err != nil {
@@ -109,7 +125,7 @@ func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at s
 		}
 		found.Next = next.String()
 	case row.Reached != "":
-		found.Next = row.Reached + ".0"
+		found.Next = row.Reached + ".0.0"
 		if place.near {
 			found.Next += ".near"
 		}
@@ -129,10 +145,7 @@ func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at s
 			Room:    Room{ID: r.RoomID, Slug: r.Slug, Name: r.Room, Kind: r.Kind, Other: r.Other},
 		})
 	}
-	if at == "" {
-		err = s.names(ctx, user, q, &found)
-	}
-	return found, err
+	return found, nil
 }
 
 // who finds out whom and which rooms the query means.
@@ -223,17 +236,18 @@ func (s *Search) names(ctx context.Context, user User, q Query, found *Found) er
 	return nil
 }
 
-// searchPlace is where a page begins: below a message, page pages of its window on; near, where words alike are searched for.
+// searchPlace is where a page begins: below a message, page pages on in a window of so many messages, 0: of as many as there are in time;
+// near, where words alike are searched for.
 type searchPlace struct {
-	at   *time.Time
-	room *uuid.UUID
-	seq  *int64
-	page int
-	near bool
+	at           *time.Time
+	room         *uuid.UUID
+	seq          *int64
+	page, window int
+	near         bool
 }
 
 func (p searchPlace) String() string {
-	text := fmt.Sprintf("%d.%s.%d.%d", p.at.UnixMicro(), p.room, *p.seq, p.page)
+	text := fmt.Sprintf("%d.%s.%d.%d.%d", p.at.UnixMicro(), p.room, *p.seq, p.page, p.window)
 	if p.near {
 		text += ".near"
 	}
@@ -247,14 +261,15 @@ func parsePlace(text string) (searchPlace, error) {
 	}
 	text, p.near = strings.CutSuffix(text, ".near")
 	parts := strings.Split(text, ".")
-	if len(parts) == 4 {
+	if len(parts) == 5 {
 		at, err1 := strconv.ParseInt(parts[0], 10, 64)
 		room, err2 := uuid.Parse(parts[1])
 		seq, err3 := strconv.ParseInt(parts[2], 10, 64)
 		page, err4 := strconv.Atoi(parts[3])
-		if errors.Join(err1, err2, err3, err4) == nil && page >= 0 && page < rankedAtOnce && at > -1<<53 && at < 1<<53 {
+		window, err5 := strconv.Atoi(parts[4])
+		if errors.Join(err1, err2, err3, err4, err5) == nil && page >= 0 && page < rankedAtOnce && window >= 0 && window <= rankedAtOnce && at > -1<<53 && at < 1<<53 {
 			t := time.UnixMicro(at)
-			p.at, p.room, p.seq, p.page = &t, &room, &seq, page
+			p.at, p.room, p.seq, p.page, p.window = &t, &room, &seq, page, window
 			return p, nil
 		}
 	}
