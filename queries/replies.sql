@@ -9,3 +9,8 @@ ORDER BY r.seq DESC LIMIT sqlc.arg(max_rows);
 -- name: ThreadOf :one
 -- seq of the first message of the thread that a reply belongs to.
 SELECT thread FROM chat.replies WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq);
+
+-- name: AddReplies :exec
+-- Makes messages of a room replies, in the order given.
+WITH given AS (SELECT unnest(sqlc.arg(seqs)::bigint[]) AS seq, unnest(sqlc.arg(reply_tos)::bigint[]) AS reply_to)
+INSERT INTO chat.replies (room_id, seq, reply_to) SELECT sqlc.arg(room_id)::uuid, g.seq, g.reply_to FROM given g;

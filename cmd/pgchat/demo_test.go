@@ -120,6 +120,7 @@ func TestEveryPageOfTheDemo(t *testing.T) {
 		{name: "files", path: "/rooms/design?at=4", by: ada, ready: `document.querySelector("#state.live") && document.querySelector(".picture img")?.naturalWidth`},
 		{name: "switcher", path: "/rooms/design", by: ada, ready: `document.querySelector("#state.live")`, open: `document.querySelector(".open-switcher").click() || document.querySelector("#switcher[open] [aria-selected=true]")`},
 		{name: "shortcuts", path: "/rooms/design", by: ada, ready: `document.querySelector("#state.live")`, open: `document.querySelector("#shortcuts").showModal() || true`},
+		{name: "thread", path: "/rooms/backend", by: ada, ready: `document.querySelector("#state.live")`, open: `(document.body.dataset.asked ??= [...document.querySelectorAll("#messages .thread-link")].at(-1).click() ?? "once") && document.querySelector("#thread-panel .thread-replies .message")`},
 		{name: "rooms", path: "/rooms", by: ada, ready: `document.querySelector(".room-cards li")`},
 		{name: "new-room", path: "/rooms/new", by: ada, ready: `document.querySelector("#name")`},
 		{name: "settings", path: "/rooms/hiring/settings", by: ada, ready: `document.querySelector("h1")`},

@@ -120,6 +120,16 @@ func (f *filler) fill(ctx context.Context, c conversation) error {
 		return fmt.Errorf("date what happened to the room: %w", err)
 	}
 	f.done.Messages += len(past.Bodies)
+	replies := store.AddRepliesParams{RoomID: room.ID}
+	for i, m := range c.messages {
+		if m.answers > 0 {
+			replies.Seqs = append(replies.Seqs, room.LastSeq+int64(i)+1)
+			replies.ReplyTos = append(replies.ReplyTos, room.LastSeq+int64(i)+1-int64(m.answers))
+		}
+	}
+	if err := f.queries.AddReplies(ctx, replies); err != nil {
+		return fmt.Errorf("insert %d replies: %w", len(replies.Seqs), err)
+	}
 	given := store.AddPastReactionsParams{RoomID: room.ID}
 	for i, m := range c.messages {
 		for _, r := range m.reactions {
@@ -156,6 +166,7 @@ type message struct {
 	at           time.Time
 	reactions    []reaction
 	files        []string
+	answers      int // how many messages before it is the one that it answers; 0: none
 }
 
 type reaction struct {
@@ -228,8 +239,15 @@ func parse(text string, now time.Time) ([]conversation, error) {
 				return nil, wrong("neither a time nor a word that is known")
 			}
 			author, body, _ := strings.Cut(rest, " ")
+			answers := 0
+			if above, text, is := strings.Cut(body, " "); is && strings.HasPrefix(above, "^") {
+				if answers, err = strconv.Atoi(above[1:]); err != nil || answers < 1 || answers > len(c.messages) {
+					return nil, wrong("answers no message")
+				}
+				body = text
+			}
 			c.messages = append(c.messages, message{
-				author: author, body: body,
+				author: author, body: body, answers: answers,
 				at: day.Add(time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute),
 			})
 		}

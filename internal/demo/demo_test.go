@@ -25,6 +25,8 @@ func TestAnEmptyDatabaseIsFilledOnce(t *testing.T) {
 		"messages in the future, or out of order": `select count(*) from chat.messages m left join chat.messages b on b.room_id = m.room_id and b.seq = m.seq - 1
 			where m.created_at > $1 or m.created_at < b.created_at`,
 		"rooms with gaps": `select count(*) from chat.gaps where $1::timestamptz is not null`,
+		"too few replies and threads": `select count(*) from (select 1) x where $1::timestamptz is not null and ((select count(*) from chat.replies) < 10
+			or (select count(distinct thread) from chat.replies r join chat.messages m on m.room_id = r.room_id and m.seq = r.thread where m.extra ? 'thread') < 5)`,
 		"members other than ada who have not read all": `select count(*) from chat.members m join chat.room_heads h using (room_id) join chat.users u on u.id = m.user_id
 			where u.name <> 'ada' and m.last_read_seq <> h.last_seq and $1::timestamptz is not null`,
 		"messages of who is not in the room": `select count(*) from chat.messages s left join chat.members m on m.room_id = s.room_id and m.user_id = s.author_id

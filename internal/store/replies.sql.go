@@ -12,6 +12,23 @@ import (
 	"github.com/google/uuid"
 )
 
+const addReplies = `-- name: AddReplies :exec
+WITH given AS (SELECT unnest($2::bigint[]) AS seq, unnest($3::bigint[]) AS reply_to)
+INSERT INTO chat.replies (room_id, seq, reply_to) SELECT $1::uuid, g.seq, g.reply_to FROM given g
+`
+
+type AddRepliesParams struct {
+	RoomID   uuid.UUID
+	Seqs     []int64
+	ReplyTos []int64
+}
+
+// Makes messages of a room replies, in the order given.
+func (q *Queries) AddReplies(ctx context.Context, arg AddRepliesParams) error {
+	_, err := q.db.Exec(ctx, addReplies, arg.RoomID, arg.Seqs, arg.ReplyTos)
+	return err
+}
+
 const threadOf = `-- name: ThreadOf :one
 SELECT thread FROM chat.replies WHERE room_id = $1 AND seq = $2
 `
