@@ -82,12 +82,30 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 
 	// Messages are posted and paged by forms and links.
 	fill(t, db, 120)
-	b.do(chromedp.Navigate(site.address+"/rooms/general"), chromedp.SendKeys(chromedp.CSS("#body"), "posted by a form"), chromedp.Click(chromedp.CSS(".composer button")))
+	b.do(chromedp.Navigate(site.address+"/rooms/general"), chromedp.SendKeys(chromedp.CSS("#body"), "posted by a form"), chromedp.Click(chromedp.CSS(".composer .primary")))
 	b.until(`%s.at(-1) === "posted by a form" && %s`, shown, lastInSight)
 	b.do(chromedp.Click(chromedp.CSS("a.older")))
-	b.until(`%s.at(-1) === "message 71" && document.querySelectorAll("#messages .message").length === 50`, shown)
+	b.until(`%s.at(-1) === "message 71" && document.querySelectorAll("#messages .message").length === 50 && document.readyState === "complete"`, shown)
 	b.do(chromedp.Click(chromedp.CSS(".newer .newest")))
-	b.until(`%s.at(-1) === "posted by a form"`, shown)
+	b.until(`%s.at(-1) === "posted by a form" && document.readyState === "complete"`, shown)
+
+	// What can be done with a message is below it, once its time is followed.
+	open := func() {
+		t.Helper()
+		b.do(chromedp.Click(chromedp.CSS("#messages .message:last-of-type .when")))
+		b.until(`document.readyState === "complete" && document.querySelector(".by-form")`) // and nothing moves any more
+	}
+	open()
+	b.until(`document.querySelector(".by-form #edited")?.value === "posted by a form"`)
+	b.screenshot("message-by-form")
+	b.do(chromedp.SendKeys(chromedp.CSS("#edited"), kb.End+", edited"), chromedp.Click(chromedp.CSS("#edited + button")))
+	b.until(`%s.at(-1) === "posted by a form, edited"`, shown)
+	open()
+	b.do(chromedp.Click(chromedp.CSS(".by-form form[action$='/delete'] button")))
+	b.until(`document.querySelector("#messages .message:last-of-type .removed")`)
+	open()
+	b.do(chromedp.Click(chromedp.CSS(".by-form form[action$='/undelete'] button")))
+	b.until(`%s.at(-1) === "posted by a form, edited"`, shown)
 	b.do(chromedp.Navigate(site.address + "/rooms/none"))
 	b.until(`document.querySelector(".status")?.textContent === "404"`)
 	b.screenshot("not-found")
@@ -95,7 +113,7 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	// Signed out meanwhile: what was typed is on the page.
 	b.do(chromedp.Navigate(site.address+"/rooms/general"), chromedp.SendKeys(chromedp.CSS("#body"), "do not lose me"))
 	exec(t, db, `delete from chat.sessions`)
-	b.do(chromedp.Click(chromedp.CSS(".composer button")))
+	b.do(chromedp.Click(chromedp.CSS(".composer .primary")))
 	b.until(`document.querySelector("#draft")?.value === "do not lose me"`)
 	b.do(chromedp.Click(chromedp.CSS(".actions .primary")))
 	b.until(`document.querySelector("h1").textContent === "Sign in" && document.querySelector("[name=next]").value === "/rooms/general"`)

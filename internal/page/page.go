@@ -284,6 +284,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"cut":      p.markup.cut,
 		"beside":   p.beside,
 		"field":    newField,
+		"found":    found,
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
 		"member":   func(m chat.Member) Person { return Person{UserID: m.ID, Name: m.Name} },
@@ -327,6 +328,18 @@ var formatButtons = []formatButton{
 	{"quote", "Quote", "text-quote", "Ctrl+Shift+9"},
 	{"list", "List", "list", "Ctrl+Shift+8"},
 	{"numbers", "Numbered list", "list-ordered", "Ctrl+Shift+7"},
+}
+
+// found is the message that a whole page was asked for; nil: none. Without a script what can be done with it stands below.
+func found(r Room) *chat.Message {
+	if r.User == nil { // a fragment, for the script
+		return nil
+	}
+	i := slices.IndexFunc(r.Messages, func(m chat.Message) bool { return r.At > 0 && m.Seq == r.At })
+	if i < 0 {
+		return nil
+	}
+	return &r.Messages[i]
 }
 
 // roomTitle is the room as it is named in text.
