@@ -22,6 +22,12 @@ func (b *browser) at(seq int) {
 	b.until(`(() => { const m = document.querySelector('#messages [data-seq="%d"]'); m.tabIndex = -1; m.focus(); return document.activeElement === m; })()`, seq)
 }
 
+// clicks clicks what may be replaced at any moment, with its message.
+func (b *browser) clicks(selector string) {
+	b.t.Helper()
+	b.until(`(() => { const e = document.querySelector(%q); e?.click(); return e; })()`, selector)
+}
+
 // plus presses + where the focus is, as a browser does: chromedp would type it into the picker as well.
 func (b *browser) plus() {
 	b.t.Helper()
@@ -68,13 +74,13 @@ func TestPeopleReactToMessages(t *testing.T) {
 	has(ada, 1, "🎉1*")
 
 	// By the chip, from the other instance; and back.
-	eve.do(chromedp.Click(chromedp.CSS("#messages .reaction")))
+	eve.clicks("#messages .reaction")
 	has(eve, 1, "🎉2*")
 	has(ada, 1, "🎉2*")
-	ada.do(chromedp.Click(chromedp.CSS("#messages .reaction")))
+	ada.clicks("#messages .reaction")
 	has(ada, 1, "🎉1")
 	has(eve, 1, "🎉1*")
-	eve.do(chromedp.Click(chromedp.CSS("#messages .reaction")))
+	eve.clicks("#messages .reaction")
 	has(eve, 1, "")
 	has(ada, 1, "")
 
@@ -99,13 +105,13 @@ func TestPeopleReactToMessages(t *testing.T) {
 	exec(t, db, `update chat.rooms set archived_at = now() where slug = 'general'`)
 	eve.until(`document.querySelector(".closed")`)
 	has(eve, 1, "👍1 ❤️2* 🚀1*")
-	eve.do(chromedp.Click(chromedp.CSS("#messages .reaction")))
+	eve.clicks("#messages .reaction")
 	eve.until(`document.querySelector(".who:popover-open").textContent === "👍ada"`)
 	has(eve, 1, "👍1 ❤️2* 🚀1*")
 	exec(t, db, `update chat.rooms set archived_at = null where slug = 'general'`)
 	eve.until(`!document.querySelector(".closed")`)
 	quietly(t, db, `update chat.rooms set archived_at = now() where slug = 'general'`)
-	eve.do(chromedp.Click(chromedp.CSS("#messages .reaction")))
+	eve.clicks("#messages .reaction")
 	eve.until(`document.querySelector("#toast").textContent.includes("archived")`)
 	has(eve, 1, "👍1 ❤️2* 🚀1*")
 	quietly(t, db, `update chat.rooms set archived_at = null where slug = 'general'`)
@@ -115,6 +121,27 @@ func TestPeopleReactToMessages(t *testing.T) {
 	has(eve, 1, "")
 	exec(t, db, `update chat.messages set deleted_at = null where seq = 1`)
 	has(eve, 1, "👍1 ❤️2* 🚀1*")
+}
+
+func TestAReactionOfVeryManyIsOnesOwnAllTheSame(t *testing.T) {
+	site, db := one(t)
+	ada := openBrowser(t)
+	ada.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.users (name) select 'user' || g from generate_series(1, 60) g`)
+	exec(t, db, `select chat.post('general', 'ada', 'look')`)
+	exec(t, db, `select chat.react('general', 1, 'user' || g, e) from generate_series(1, 60) g, unnest(array['👍', '👀']) e`)
+	exec(t, db, `select chat.react('general', 1, 'ada', '👍')`)
+	ada.until(reactions+` === "👍61* 👀60"`, 1)
+	// It is told by a long press.
+	ada.until(`document.querySelector("#messages .reaction").dispatchEvent(new PointerEvent("contextmenu", { pointerType: "touch", bubbles: true, cancelable: true })) ||
+		document.querySelector(".who:popover-open").textContent.startsWith("👍you, user1, user2, ") && document.querySelector(".who").textContent.endsWith("user50 and 10 others")`)
+	ada.clicks("#messages .reaction")
+	ada.until(reactions+` === "👍60 👀60"`, 1)
+	ada.clicks("#messages .reaction + .reaction")
+	ada.until(reactions+` === "👍60 👀61*"`, 1)
+	until(t, db, `select count(*) = 1 from chat.reactions r join chat.users u on u.id = r.user_id where u.name = 'ada' and emoji = '👀'`)
+	ada.do(chromedp.Navigate(site.address + "/rooms/general"))
+	ada.until(reactions+` === "👍60 👀61*"`, 1)
 }
 
 func TestReactionsMoveNothing(t *testing.T) {

@@ -53,7 +53,7 @@ COMMENT ON FUNCTION chat.reactions_of(uuid, bigint) IS 'The reactions to a messa
 
 -- +goose StatementBegin
 CREATE FUNCTION chat.reactions_show() RETURNS trigger
-LANGUAGE plpgsql SET search_path = chat, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET search_path = chat, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -129,7 +129,7 @@ COMMENT ON FUNCTION chat.pin_of(uuid, bigint) IS 'A message''s pin as chat.messa
 
 -- +goose StatementBegin
 CREATE FUNCTION chat.pins_show() RETURNS trigger
-LANGUAGE plpgsql SET search_path = chat, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET search_path = chat, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     wrong record;
 BEGIN

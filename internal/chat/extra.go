@@ -13,6 +13,7 @@ type Extra struct {
 	Reactions []Reaction `json:"reactions,omitempty"` // in the order of their first use
 	Reply     *Reply     `json:"reply,omitempty"`     // nil: it answers no other
 	Thread    *Thread    `json:"thread,omitempty"`    // nil: nothing answers it
+	Pinned    *Pin       `json:"pinned,omitempty"`    // nil: it is not
 }
 
 // Reply is the message that another one answers, as it now is.

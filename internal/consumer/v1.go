@@ -91,6 +91,7 @@ type v1Message struct {
 	ReplyTo   int64           `json:"reply_to,omitempty"`
 	Thread    int64           `json:"thread,omitempty"`
 	Replies   int64           `json:"replies,omitempty"`
+	Pinned    *chat.Pin       `json:"pinned,omitempty"`
 }
 
 type v1Author struct {
@@ -147,7 +148,7 @@ func (v *v1) handle(c *conn, in v1In) error {
 	switch in.Type {
 	case "join":
 		return v.join(c, in)
-	case "edit", "delete", "undelete", "react":
+	case "edit", "delete", "undelete", "react", "pin":
 		return v.change(c, in)
 	case "watch":
 		c.follow()
@@ -179,10 +180,10 @@ func (v *v1) handle(c *conn, in v1In) error {
 	case "":
 		return chat.Errorf(chat.BadFrame, `The frame has no "type".`)
 	}
-	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, edit, delete, undelete, react, typing, watch, read, status, dnd and idle.", in.Type)
+	return chat.Errorf(chat.BadFrame, "There is no frame of type %q; a program sends join, leave, post, edit, delete, undelete, react, pin, typing, watch, read, status, dnd and idle.", in.Type)
 }
 
-// change edits, deletes or brings back a message, or reacts to it, in a room that need not be joined.
+// change edits, deletes or brings back a message, reacts to it or pins it, in a room that need not be joined.
 func (v *v1) change(c *conn, in v1In) error {
 	id, err := parseID(in.ID)
 	if err != nil {
@@ -201,6 +202,8 @@ func (v *v1) change(c *conn, in v1In) error {
 		seq, err = v.sockets.cfg.Messages.Edit(v.sockets.ctx, c.user.ID, found.ID, id, in.Body)
 	case "react":
 		seq, err = v.sockets.cfg.Messages.React(v.sockets.ctx, c.user.ID, found.ID, id, in.Emoji, in.turn())
+	case "pin":
+		seq, err = v.sockets.cfg.Messages.Pin(v.sockets.ctx, c.user.ID, found.ID, id, in.turn())
 	default:
 		seq, err = v.sockets.cfg.Messages.Delete(v.sockets.ctx, c.user.ID, found.ID, id, in.Type == "delete")
 	}
@@ -271,6 +274,7 @@ func v1List(messages []chat.Message) []v1Message {
 			Rev: m.Rev, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt,
 			Reactions: extra.Reactions,
 			Files:     extra.Files,
+			Pinned:    extra.Pinned,
 		}
 		list[i].attach(extra)
 	}

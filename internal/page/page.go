@@ -100,6 +100,7 @@ type Room struct {
 	Latest    bool           // they are the newest; else the page looks back
 	At        int64          // seq of the message that was asked for; 0: none
 	Cursor    chat.Cursor    // what the page has; the WebSocket resumes there
+	Pins      []int64        // seqs of the pinned messages
 	People    []Person       // who is online
 	May       bool           // the user may delete what others have said
 	Address   string         // of the room, as told to other people
@@ -149,7 +150,7 @@ func New() (*Pages, error) {
 		return nil, fmt.Errorf("parse the layout: %w", err)
 	}
 	for name, data := range map[string]any{
-		"search": Search{},
+		"search": Search{}, "pins": Pins{},
 		"signin": SignIn{}, "signup": SignUp{}, "rooms": RoomList{}, "newroom": NewRoom{}, "room": Room{}, "settings": Settings{}, "newdirect": NewDirect{}, "failure": Failure{}, "status": Status{},
 	} {
 		t, err := p.shared.Clone()
@@ -217,6 +218,7 @@ func (p *Pages) fragment(name string, data any) []byte {
 
 type shownMessage struct {
 	chat.Message
+	Attached  chat.Extra
 	Day       string // "": the same day as the message before
 	Continues bool   // by the same author as the message before, soon after it
 	Found     bool   // it was asked for
@@ -287,6 +289,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"found":    found,
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
+		"by":       func(m chat.Message) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
 		"member":   func(m chat.Member) Person { return Person{UserID: m.ID, Name: m.Name} },
 		"other":    func(r chat.Room) Person { return Person{UserID: r.Other, Name: r.Name} },
 		"title":    roomTitle,
@@ -399,7 +402,7 @@ func older(r Room) olderLink {
 func plain(messages []chat.Message, at int64) []shownMessage {
 	shown := make([]shownMessage, len(messages))
 	for i, m := range messages {
-		shown[i].Message, shown[i].Found = m, at > 0 && m.Seq == at
+		shown[i].Message, shown[i].Found, shown[i].Attached = m, at > 0 && m.Seq == at, m.Attached()
 	}
 	return shown
 }

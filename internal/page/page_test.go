@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"regexp"
 	"strconv"
@@ -41,6 +42,7 @@ func TestEveryPageRendersAndShowsScriptsAsText(t *testing.T) {
 	base := page.Base{User: user, Rooms: []chat.Room{room}, Notice: script}
 	errs := map[string]string{"": script, "name": script, "password": script, "topic": script, "body": script, "id": script}
 	message := chat.Message{ID: uuid.New(), Seq: 5, AuthorID: user.ID, Author: script, Body: script, CreatedAt: time.Now()}
+	message.Extra = fmt.Appendf(nil, `{"reactions":[{"emoji":%[1]q,"count":3,"by":[%[1]q]}],"pinned":{"by":%[1]q}}`, script)
 	archived, stranger := room, room
 	archived.Archived, stranger.Member = true, false
 	for name, data := range map[string]any{
@@ -56,6 +58,8 @@ func TestEveryPageRendersAndShowsScriptsAsText(t *testing.T) {
 		"archived room":  page.Room{Base: base, Room: archived},
 		"other's room":   page.Room{Base: base, Room: stranger},
 		"settings":       page.Settings{Base: base, Room: room, May: true, Members: []chat.Member{{Name: script, Owner: true}}, Name: script, Topic: script, Names: script, Errors: errs},
+		"pins":           page.Pins{Base: base, Room: room, Messages: []chat.Message{message}},
+		"no pins":        page.Pins{Base: base, Room: room},
 		"new direct":     page.NewDirect{Base: base, Query: script, People: []chat.Member{{Name: script}}, Errors: errs},
 		"search":         page.Search{Base: base, Query: script, Asked: true, Next: script, Other: script, Zone: script, Found: chat.Found{Hits: []chat.Hit{{Message: message, Room: room}}, Rooms: []chat.Room{room}, People: []chat.Member{{Name: script}}, Words: []string{"script"}, Near: true, Unsearched: 3}},
 		"wrong search":   page.Search{Base: base, Query: script, Asked: true, Errors: map[string]string{"q": script}},

@@ -164,6 +164,10 @@ func (s *Server) fillRoom(r *http.Request, room chat.Room, at place, data *page.
 	if err := s.window(r.Context(), at, data); err != nil {
 		return err
 	}
+	var err error
+	if data.Pins, err = s.Messages.PinnedSeqs(r.Context(), room.ID); err != nil {
+		return err
+	}
 	people, err := s.Presence.Online(r.Context(), room.ID)
 	if err != nil {
 		return err

@@ -116,6 +116,8 @@ func (s *Server) Handler() http.Handler {
 	route("GET /files/{id}/{name}", s.file)
 	route("GET /thumbnails/{id}", s.thumbnail)
 	route("POST /files/{id}/discard", s.discard)
+	route("POST /rooms/{slug}/messages/{id}/pin", s.signedIn(s.pin))
+	route("GET /rooms/{slug}/pins", s.pins)
 	route("POST /rooms/{slug}/join", s.signedIn(s.join))
 	route("GET /rooms/{slug}/settings", s.signedIn(s.settings))
 	route("POST /rooms/{slug}/settings", s.inRoom(s.updateRoom))

@@ -151,7 +151,7 @@ function Reactions(root, messages, act) {
     who.append(document.createElement("span"), people(chip, "you"));
     who.firstChild.textContent = emojiOf(chip);
     who.popover = "manual";
-    document.body.append(who);
+    root.append(who); // it goes with the room
     who.showPopover();
     place();
   }

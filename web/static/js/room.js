@@ -167,6 +167,7 @@ function Room(root) {
     if (!article?.dataset.seq || article.classList.contains("editing")) { hideTools(); return; }
     const mine = article.dataset.author === live.user, there = !article.querySelector(".removed");
     tools.querySelector(".react").hidden = !there || !reacting.may;
+    pins.tools(tools.querySelector(".pin"), article, there);
     tools.querySelector(".copy").hidden = !there;
     tools.querySelector(".reply").hidden = !there || !body;
     tools.querySelector(".edit").hidden = !mine || !there || !body;
@@ -191,6 +192,7 @@ function Room(root) {
     if (e.target.closest(".react")) reacting.pick(article);
     if (e.target.closest(".reply")) replying.start(article);
     if (e.target.closest(".open-thread")) threads.open(article);
+    if (e.target.closest(".pin")) pins.toggle(article);
     if (e.target.closest(".unread-from")) unreadFrom(article);
     if (e.target.closest(".copy")) copy(sourceOf(article), "Copied.");
     if (e.target.closest(".copy-link")) copy(article.querySelector(".when").href, "The link is copied.");
@@ -216,6 +218,7 @@ function Room(root) {
     if (!answer.ok) throw new Error(await answer.text());
   }
   const reacting = Reactions(root, messages, act);
+  const pins = Pins(root, act);
   async function remove(article) {
     const id = article.id.slice(2);
     try {
@@ -497,6 +500,7 @@ function Room(root) {
         const article = document.querySelector(frame.target);
         replying.changed(frame);
         if (!article) past.changed(frame);
+        pins.changed(frame);
         kept = article?.querySelector(".editor") ?? null;
         keptFocus = kept?.contains(document.activeElement) ?? false;
         if (article?.contains(tools)) hideTools();

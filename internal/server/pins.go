@@ -1,0 +1,70 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/consumer"
+	"github.com/pgchat/pgchat/internal/page"
+)
+
+// pin pins the message in the address, or takes the pin away: on=true, on=false, or, without on, the other of the two.
+func (s *Server) pin(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	turn, err := turnIn(r.PostForm.Get("on"))
+	if err != nil {
+		return err
+	}
+	var seq int64
+	act := func(r *http.Request, userID, roomID, id uuid.UUID) (err error) {
+		seq, err = s.Messages.Pin(r.Context(), userID, roomID, id, turn)
+		return err
+	}
+	slug, err := s.changed(r, r.PathValue("id"), act)
+	if err != nil {
+		return err
+	}
+	to := fmt.Sprintf("%s?at=%d", roomPath(slug), seq)
+	if turn == chat.Off {
+		to = roomPath(slug) + "/pins"
+	}
+	done(w, r, to)
+	return nil
+}
+
+// pins lists the room's pinned messages: a page, for the pages' script the list alone, for programs JSON.
+func (s *Server) pins(w http.ResponseWriter, r *http.Request) error {
+	if !wantsJSON(r) && of(r).user == nil {
+		return s.signedIn(s.pins)(w, r)
+	}
+	user, err := s.caller(r)
+	if err != nil {
+		return err
+	}
+	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	found, err := s.Messages.Pinned(r.Context(), room.ID)
+	if err != nil {
+		return err
+	}
+	data := page.Pins{Room: room, Messages: found}
+	switch {
+	case wantsJSON(r):
+		writeJSON(w, http.StatusOK, consumer.Pins(room.Slug, found))
+		return nil
+	case r.Header.Get("HX-Request") == "true":
+		writeHTML(w, http.StatusOK, s.Pages.PinList(data))
+		return nil
+	}
+	if data.Base, err = s.base(r); err != nil {
+		return err
+	}
+	return s.render(w, http.StatusOK, data)
+}
