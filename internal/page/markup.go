@@ -3,11 +3,14 @@ package page
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"html/template"
-	"io"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 	"unicode"
 
 	"github.com/alecthomas/chroma/v2"
@@ -31,10 +34,14 @@ type markup struct {
 	markdown goldmark.Markdown
 	policy   *bluemonday.Policy
 	emoji    map[string]string // by short name
+
+	seed    maphash.Seed
+	lock    sync.Mutex
+	tooSlow map[uint64]struct{} // hashes of messages whose code is not coloured
 }
 
 func newMarkup(emoji []byte) (*markup, error) {
-	m := &markup{policy: policy()}
+	m := &markup{policy: policy(), seed: maphash.MakeSeed(), tooSlow: map[uint64]struct{}{}}
 	if err := json.Unmarshal(emoji, &m.emoji); err != nil {
 		return nil, fmt.Errorf("read the table of emoji: %w", err)
 	}
@@ -95,15 +102,26 @@ func plainText(body string) bool {
 	return true
 }
 
-// html makes HTML of a message's text.
-func (m *markup) html(body string) template.HTML {
+// html makes HTML of a message's text. Whatever befalls the parsers of others, the text is shown.
+func (m *markup) html(body string) (made template.HTML) {
 	body = strings.TrimPrefix(body, action)
-	if plainText(body) {
+	asTyped := func() template.HTML {
 		return template.HTML("<p>" + template.HTMLEscapeString(body) + "</p>") //nolint:gosec // escaped
 	}
+	if plainText(body) {
+		return asTyped()
+	}
+	defer func() {
+		if recover() != nil {
+			made = asTyped()
+		}
+	}()
+	source := []byte(body)
+	document := m.markdown.Parser().Parse(text.NewReader(source))
+	m.colour(document, body)
 	var out bytes.Buffer
-	if err := m.markdown.Convert([]byte(body), &out); err != nil {
-		return template.HTML("<p>" + template.HTMLEscapeString(body) + "</p>") //nolint:gosec // escaped
+	if err := m.markdown.Renderer().Render(&out, source, document); err != nil {
+		return asTyped()
 	}
 	return template.HTML(strings.TrimSpace(m.policy.Sanitize(out.String()))) //nolint:gosec // sanitised
 }
@@ -226,28 +244,89 @@ func (nodes) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 	r.Register(ast.KindFencedCodeBlock, renderCode)
 }
 
+// coloured is the attribute of a code block that holds its HTML.
+const coloured = "coloured"
+
 func renderCode(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
 	if !entering {
 		return ast.WalkContinue, nil
 	}
-	block := n.(*ast.FencedCodeBlock) //nolint:forcetypeassert // of this kind
-	code := string(block.Lines().Value(source))
 	_, _ = w.WriteString(`<pre class="code" tabindex="0"><code>`)
-	lexer := lexers.Get(string(block.Language(source)))
-	if lexer == nil || highlight(w, lexer, code) != nil {
-		_, _ = w.WriteString(template.HTMLEscapeString(code))
+	if made, is := n.AttributeString(coloured); is {
+		_, _ = w.Write(made.([]byte)) //nolint:forcetypeassert // colour put it there
+	} else {
+		_, _ = w.WriteString(template.HTMLEscapeString(string(n.Lines().Value(source))))
 	}
 	_, _ = w.WriteString("</code></pre>\n")
 	return ast.WalkSkipChildren, nil
 }
 
+// Some of chroma's languages take exponential time for texts made for it.
+const (
+	colourWithin = 20 * time.Millisecond // for all code of a message; a token more may take chroma's own 250 ms
+	mostTooSlow  = 10_000                // messages that are remembered, 8 bytes each
+)
+
+// colour colours the code blocks, unless that takes too long: then the rest is shown without, and the whole message from the next time on.
+func (m *markup) colour(document ast.Node, body string) {
+	key := maphash.String(m.seed, body)
+	m.lock.Lock()
+	_, slow := m.tooSlow[key]
+	m.lock.Unlock()
+	if slow {
+		return
+	}
+	until := time.Now().Add(colourWithin)
+	_ = ast.Walk(document, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // its error is one of ours, and we have none
+		block, is := n.(*ast.FencedCodeBlock)
+		if !is || !entering {
+			return ast.WalkContinue, nil
+		}
+		lexer := lexers.Get(string(block.Language([]byte(body))))
+		if lexer == nil {
+			return ast.WalkContinue, nil
+		}
+		html, err := highlight(lexer, string(block.Lines().Value([]byte(body))), until)
+		if err == nil {
+			block.SetAttributeString(coloured, html)
+		}
+		if time.Now().Before(until) {
+			return ast.WalkContinue, nil
+		}
+		m.lock.Lock()
+		defer m.lock.Unlock()
+		if len(m.tooSlow) >= mostTooSlow {
+			clear(m.tooSlow)
+		}
+		m.tooSlow[key] = struct{}{}
+		return ast.WalkStop, nil
+	})
+}
+
 // formatter writes classes; css/markup.css has their colours.
 var formatter = chromahtml.New(chromahtml.WithClasses(true), chromahtml.PreventSurroundingPre(true))
 
-func highlight(w io.Writer, lexer chroma.Lexer, code string) error {
-	tokens, err := chroma.Coalesce(lexer).Tokenise(nil, code)
+var errTooSlow = errors.New("colouring takes too long")
+
+// highlight makes HTML of code. Some languages of chroma's panic at some texts.
+func highlight(lexer chroma.Lexer, code string, until time.Time) (html []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("read the code: %v", r)
+		}
+	}()
+	next, err := chroma.Coalesce(lexer).Tokenise(nil, code)
 	if err != nil {
-		return fmt.Errorf("read the code: %w", err)
+		return nil, fmt.Errorf("read the code: %w", err)
 	}
-	return formatter.Format(w, styles.Fallback, tokens)
+	var tokens []chroma.Token
+	for token := next(); token != chroma.EOF; token = next() {
+		if time.Now().After(until) {
+			return nil, errTooSlow
+		}
+		tokens = append(tokens, token)
+	}
+	var out bytes.Buffer
+	err = formatter.Format(&out, styles.Fallback, chroma.Literator(tokens...))
+	return out.Bytes(), err
 }

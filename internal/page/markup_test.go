@@ -63,6 +63,22 @@ func TestMarkdownBecomesHTML(t *testing.T) {
 	}
 }
 
+func TestCodeThatTakesTooLongToColourIsShownWithout(t *testing.T) {
+	p := pages(t)
+	body := strings.Repeat("```toml\n\""+strings.Repeat(`\`, 40)+"\n```\n", 140) + "```go\nfunc main() {}\n```"
+	message := []chat.Message{{ID: uuid.New(), Body: body}}
+	for range 3 {
+		all := string(p.Messages(message))
+		if blocks := strings.Count(all, `<pre class="code"`); blocks != 141 || !strings.Contains(all, "func main() {}") {
+			t.Fatalf("%d blocks of code, or the last one coloured: %.300s", blocks, all)
+		}
+	}
+	message[0].Body = "```go\nfunc main() {}\n```"
+	if all := string(p.Messages(message)); !strings.Contains(all, `<span class="kd">func</span>`) {
+		t.Errorf("code is not coloured: %s", all)
+	}
+}
+
 // FuzzNothingThatIsTypedRuns also holds the seeds that a usual run of the tests tries.
 func FuzzNothingThatIsTypedRuns(f *testing.F) {
 	for _, seed := range []string{
@@ -71,6 +87,7 @@ func FuzzNothingThatIsTypedRuns(f *testing.F) {
 		"@<script>", "#a\"onclick=x", "`" + script + "`", "> " + script, "- " + script, "/me " + script, "**" + script + "**",
 		"[a](//evil.example/)", "[a](/sign-out)", "www.a.b\"onclick=\"x", "https://a.b/\"onclick=\"x", "&lt;script&gt;", "\\<script>", "a\u0000b<script>",
 		"[<script>](https://a.b/<script>)", "[a](vbscript:x)", "<a href=\"x\">", "*<b*>", "1. <svg/onload=x>",
+		"```yang\n/* a /* b\n```", "```psl\n#WARN x\n```", // chroma panics
 	} {
 		f.Add(seed)
 	}
