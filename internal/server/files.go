@@ -172,6 +172,7 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) (err error) {
 	}
 	r.PostForm = url.Values{} // the failure's page has the text from there
 	var files []uuid.UUID
+	fields := 0 // bytes of all that is no file
 	defer func() {
 		if err != nil {
 			err = in.refused(err)
@@ -192,14 +193,20 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) (err error) {
 			if err != nil {
 				return err
 			}
+			if fields += len(part.FormName()) + len(value); fields > maxForm {
+				return badForm(&http.MaxBytesError{Limit: maxForm})
+			}
 			if id, err := uuid.Parse(value); part.FormName() == "attached" && err == nil {
+				if len(files) >= chat.MaxFiles {
+					return s.postRefused(w, r, room, in.refused(tooManyFiles()), &files)
+				}
 				files = append(files, id)
 				continue
 			}
 			r.PostForm.Add(part.FormName(), value)
 		case part.FileName() == "": // nothing was chosen
 		case len(files) >= chat.MaxFiles:
-			return s.postRefused(w, r, room, in.refused(chat.Errorf(chat.Invalid, "A message has at most %d files. Send them in several.", chat.MaxFiles)), &files)
+			return s.postRefused(w, r, room, in.refused(tooManyFiles()), &files)
 		default:
 			file, err := s.Files.Receive(r.Context(), user, room, chat.FileName(part.FileName()), part, in.most())
 			if err != nil {
@@ -212,6 +219,10 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) (err error) {
 		return s.postRefused(w, r, room, err, &files)
 	}
 	return nil
+}
+
+func tooManyFiles() error {
+	return chat.Errorf(chat.Invalid, "A message has at most %d files. Send them in several.", chat.MaxFiles)
 }
 
 // postRefused shows the room with the reason, the text still in its form; the files are not kept.

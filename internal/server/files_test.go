@@ -358,6 +358,16 @@ func TestLimitsOfFilesAreToldAndNothingIsKept(t *testing.T) {
 		many = append(many, part{"file", "x.txt", "x"})
 	}
 	s.sendForm(t, ada, "/rooms/general/messages", many).want(t, 422, "at most 10 files", "my draft")
+	attached := []part{{"id", "", uuid.NewString()}, {"body", "", "my draft"}}
+	for range chat.MaxFiles + 1 {
+		attached = append(attached, part{"attached", "", uuid.NewString()})
+	}
+	s.sendForm(t, ada, "/rooms/general/messages", attached).want(t, 422, "at most 10 files", "my draft")
+	padded := []part{{"body", "", "my draft"}}
+	for range 3 {
+		padded = append(padded, part{"more", "", strings.Repeat("x", 50_000)})
+	}
+	s.sendForm(t, ada, "/rooms/general/messages", padded).want(t, 413, "more than the 128 KiB", "my draft")
 	s.sendForm(t, ada, "/rooms/general/files", []part{{"body", "", "x"}}, "HX-Request", "true").want(t, 422, "no file")
 	s.do(t, ada, "POST", "/rooms/general/files", url.Values{"file": {"x"}}, "HX-Request", "true").want(t, 422, "multipart")
 	if n := s.count(t, `select count(*) from chat.files`) + s.count(t, `select count(*) from chat.file_chunks`) + s.count(t, `select count(*) from chat.messages`); n != 0 {

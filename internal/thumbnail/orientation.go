@@ -1,6 +1,7 @@
 package thumbnail
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"image"
@@ -69,6 +70,26 @@ func orientation(r io.Reader) turn {
 		}
 	}
 	return 1
+}
+
+// progressive reports whether a JPEG is stored in several passes, of which a decoder keeps all numbers until the last.
+func progressive(r io.Reader) bool {
+	in := bufio.NewReader(r)
+	var marker [4]byte
+	if _, err := io.ReadFull(in, marker[:2]); err != nil || marker[0] != 0xFF || marker[1] != 0xD8 {
+		return false
+	}
+	for {
+		if _, err := io.ReadFull(in, marker[:]); err != nil || marker[0] != 0xFF || marker[1] == 0xDA {
+			return false
+		}
+		if marker[1] == 0xC2 || marker[1] == 0xC6 || marker[1] == 0xCA || marker[1] == 0xCE {
+			return true
+		}
+		if _, err := in.Discard(max(0, int(binary.BigEndian.Uint16(marker[2:]))-2)); err != nil {
+			return false
+		}
+	}
 }
 
 func inTIFF(tiff []byte) turn {

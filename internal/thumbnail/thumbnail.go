@@ -52,7 +52,17 @@ func Make(r io.ReadSeeker) (p Picture, err error) {
 	if err != nil {
 		return Picture{}, fmt.Errorf("read an image's head: %w", err)
 	}
-	if pixels := int64(head.Width) * int64(head.Height); pixels == 0 || pixels > maxPixels || deep(head.ColorModel) && pixels > maxPixels/2 {
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return Picture{}, err
+	}
+	most := int64(maxPixels)
+	switch {
+	case progressive(r):
+		most /= 3 // 4 bytes a number, beside the image
+	case deep(head.ColorModel) || head.ColorModel == color.CMYKModel:
+		most /= 2
+	}
+	if pixels := int64(head.Width) * int64(head.Height); pixels == 0 || pixels > most {
 		return Picture{}, fmt.Errorf("%d × %d: %w", head.Width, head.Height, ErrTooLarge)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
