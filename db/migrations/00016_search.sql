@@ -225,10 +225,10 @@ BEGIN
             UNION ALL -- changes of messages that SQL has deleted since
             SELECT q.room_id, h.last_rev FROM unnest(late) n JOIN search_progress q ON q.room_id = n JOIN room_heads h ON h.room_id = n
             WHERE h.last_rev > q.rev AND NOT EXISTS (SELECT FROM messages m WHERE m.room_id = q.room_id AND m.rev > q.rev)
-        ) n WHERE p.room_id = n.room_id
+        ) n WHERE p.room_id = n.room_id RETURNING p.room_id -- a room that is being deleted is gone by then
     ), now_so AS MATERIALIZED (
         SELECT m.room_id, m.seq, m.author_id, m.created_at, m.body, m.extra, m.deleted_at, search_words(search_text(m.body, m.extra)) AS words
-        FROM changes l JOIN messages m ON m.room_id = l.room_id AND m.seq = l.seq WHERE l.taken
+        FROM changes l JOIN moved v ON v.room_id = l.room_id JOIN messages m ON m.room_id = l.room_id AND m.seq = l.seq WHERE l.taken
     ), removed AS (
         DELETE FROM search_documents d USING now_so n WHERE d.room_id = n.room_id AND d.seq = n.seq AND n.deleted_at IS NOT NULL
     ), stored AS (
@@ -270,7 +270,7 @@ BEGIN
         done := done + (high - room.seq);
         EXIT WHEN done >= most;
     END LOOP;
-    behind := behind - done;
+    behind := behind - done + (SELECT coalesce(sum(h.last_rev - p.rev), 0) FROM unnest(late) n JOIN search_progress p ON p.room_id = n JOIN room_heads h ON h.room_id = n WHERE h.last_rev > p.rev);
     WITH share AS (
         SELECT unnest(rooms) AS room_id, unnest(lasts) AS last
     ), moved AS ( -- a room that is being deleted is gone by then
@@ -300,7 +300,7 @@ BEGIN
         WHERE b.bucket = cardinality(begins) AND b.messages >= size AND least(b.newest, clock_timestamp()) >= b.starts;
 END $$;
 -- +goose StatementEnd
-COMMENT ON FUNCTION chat.index_messages(integer) IS 'Takes at most so many new, and changed, messages into the index of the search. done: how many; -1: another server is at it. behind: how many new ones are left.';
+COMMENT ON FUNCTION chat.index_messages(integer) IS 'Takes at most so many new, and changed, messages into the index of the search. done: how many; -1: another server is at it. behind: how many new ones and changes are left, at most.';
 
 -- +goose StatementBegin
 CREATE FUNCTION chat.search_progress_after_delete() RETURNS trigger
@@ -355,6 +355,7 @@ DECLARE
     late_rooms  uuid[];
     late_seqs   bigint[];
     looked   bigint;
+    changed  bigint;
     over     boolean := false; -- stopped before the end
     kept     bigint;
 BEGIN
@@ -366,7 +367,7 @@ BEGIN
     wanted := search_query(forms, without, in_rooms, authors, has);
     IF behind <> '{}' THEN
         query := search_in(0, 0, wanted);
-        SELECT array_agg(m.room_id) FILTER (WHERE m.found), array_agg(m.seq) FILTER (WHERE m.found), count(*) FILTER (WHERE m.fresh) INTO late_rooms, late_seqs, looked FROM (
+        SELECT array_agg(m.room_id) FILTER (WHERE m.found), array_agg(m.seq) FILTER (WHERE m.found), count(*) FILTER (WHERE m.fresh), count(*) FILTER (WHERE NOT m.fresh) INTO late_rooms, late_seqs, looked, changed FROM (
             SELECT x.room_id, x.seq, x.fresh,
                    x.deleted_at IS NULL AND x.created_at >= since AND x.created_at < until AND (x.created_at, x.room_id, x.seq) < (from_at, from_room, from_seq)
                    AND (in_rooms = '{}' OR x.room_id = ANY (in_rooms)) AND (authors = '{}' OR x.author_id = ANY (authors))
@@ -376,16 +377,21 @@ BEGIN
                 (SELECT m.*, true AS fresh FROM unnest(behind) n JOIN room_heads h ON h.room_id = n LEFT JOIN search_progress g ON g.room_id = h.room_id
                 JOIN chat.rooms r ON r.id = h.room_id LEFT JOIN members v ON v.room_id = h.room_id AND v.user_id = reader
                 CROSS JOIN LATERAL (SELECT m.* FROM messages m WHERE m.room_id = h.room_id AND m.seq > coalesce(g.seq, 0) ORDER BY m.seq DESC LIMIT 200) m
-                WHERE h.last_seq > coalesce(g.seq, 0) AND (r.kind = 'public' OR v.user_id IS NOT NULL) LIMIT 300)
+                WHERE h.last_seq > coalesce(g.seq, 0) AND (r.kind = 'public' OR v.user_id IS NOT NULL) AND (in_rooms = '{}' OR h.room_id = ANY (in_rooms)) LIMIT 300)
                 UNION ALL
                 (SELECT m.*, false FROM unnest(behind) n JOIN room_heads h ON h.room_id = n JOIN search_progress g ON g.room_id = h.room_id
                 JOIN chat.rooms r ON r.id = h.room_id LEFT JOIN members v ON v.room_id = h.room_id AND v.user_id = reader
                 CROSS JOIN LATERAL (SELECT m.* FROM messages m WHERE m.room_id = h.room_id AND m.rev > g.rev AND m.seq <= g.seq ORDER BY m.rev DESC LIMIT 200) m
-                WHERE h.last_rev > g.rev AND (r.kind = 'public' OR v.user_id IS NOT NULL) LIMIT 300)
+                WHERE h.last_rev > g.rev AND (r.kind = 'public' OR v.user_id IS NOT NULL) AND (in_rooms = '{}' OR h.room_id = ANY (in_rooms)) LIMIT 300)
             ) x) m;
         unsearched := greatest(0, coalesce((SELECT sum(h.last_seq - coalesce(g.seq, 0)) FROM unnest(behind) n JOIN room_heads h ON h.room_id = n LEFT JOIN search_progress g ON g.room_id = h.room_id
             JOIN chat.rooms r ON r.id = h.room_id LEFT JOIN members v ON v.room_id = h.room_id AND v.user_id = reader
             WHERE h.last_seq > coalesce(g.seq, 0) AND (r.kind = 'public' OR v.user_id IS NOT NULL) AND (in_rooms = '{}' OR h.room_id = ANY (in_rooms))), 0) - looked);
+        IF changed >= 200 THEN -- a change takes one rev at least
+            unsearched := unsearched + greatest(0, coalesce((SELECT sum(h.last_rev - g.rev) FROM unnest(behind) n JOIN room_heads h ON h.room_id = n JOIN search_progress g ON g.room_id = h.room_id
+                JOIN chat.rooms r ON r.id = h.room_id LEFT JOIN members v ON v.room_id = h.room_id AND v.user_id = reader
+                WHERE h.last_rev > g.rev AND (r.kind = 'public' OR v.user_id IS NOT NULL) AND (in_rooms = '{}' OR h.room_id = ANY (in_rooms))), 0) - changed);
+        END IF;
     END IF;
 
     high := width_bucket(least(from_at, until), begins);

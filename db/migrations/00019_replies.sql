@@ -125,6 +125,9 @@ BEGIN
     IF rooms IS NULL THEN
         RETURN NULL;
     END IF;
+    -- In the order of who posts replies: the update takes the head, and whoever holds a head waits for no message.
+    PERFORM FROM messages m WHERE (m.room_id, m.seq) IN (SELECT o.room_id, o.seq FROM old_replies o UNION SELECT o.room_id, o.thread FROM old_replies o)
+    ORDER BY m.room_id, m.seq FOR NO KEY UPDATE;
     UPDATE messages m SET extra = nullif(m.extra - 'reply', '{}') FROM old_replies o
     WHERE m.room_id = o.room_id AND m.seq = o.seq AND m.extra ? 'reply';
     PERFORM recount_threads(rooms, threads);
@@ -381,7 +384,30 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION chat.messages_after_delete() RETURNS trigger
+LANGUAGE plpgsql SET search_path = chat, pg_temp AS $$
+BEGIN
+    DELETE FROM reactions r USING old_messages o WHERE r.room_id = o.room_id AND r.seq = o.seq;
+    DELETE FROM pins p USING old_messages o WHERE p.room_id = o.room_id AND p.seq = o.seq;
+    DELETE FROM replies r USING old_messages o WHERE r.room_id = o.room_id AND r.seq = o.seq;
+    DELETE FROM search_documents d USING old_messages o WHERE d.room_id = o.room_id AND d.seq = o.seq;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION chat.messages_after_delete() IS 'Removes what belonged to messages that were removed: reactions, pins, which message they answered, their words in the search.';
+
 -- +goose Down
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION chat.messages_after_delete() RETURNS trigger
+LANGUAGE plpgsql SET search_path = chat, pg_temp AS $$
+BEGIN
+    DELETE FROM reactions r USING old_messages o WHERE r.room_id = o.room_id AND r.seq = o.seq;
+    DELETE FROM pins p USING old_messages o WHERE p.room_id = o.room_id AND p.seq = o.seq;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION chat.messages_after_delete() IS 'Removes the reactions to messages that were removed, and their pins.';
 -- What messages answer is forgotten; the messages stay.
 UPDATE chat.messages SET extra = nullif(extra - 'reply' - 'thread', '{}') WHERE extra ?| ARRAY['reply', 'thread'];
 DROP TRIGGER messages_after_removal ON chat.messages;

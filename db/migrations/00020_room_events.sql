@@ -99,9 +99,9 @@ COMMENT ON FUNCTION chat.members_note() IS 'Notes who joined or left rooms that 
 CREATE TRIGGER members_note_insert AFTER INSERT ON chat.members
     REFERENCING NEW TABLE AS changed_members FOR EACH STATEMENT EXECUTE FUNCTION chat.members_note();
 COMMENT ON TRIGGER members_note_insert ON chat.members IS 'Who joins is a line in the room.';
-CREATE TRIGGER members_note_delete AFTER DELETE ON chat.members
+CREATE TRIGGER members_tell_left AFTER DELETE ON chat.members
     REFERENCING OLD TABLE AS changed_members FOR EACH STATEMENT EXECUTE FUNCTION chat.members_note();
-COMMENT ON TRIGGER members_note_delete ON chat.members IS 'Who leaves is a line in the room.';
+COMMENT ON TRIGGER members_tell_left ON chat.members IS 'Who leaves is a line in the room. By its name it comes after members_succeed: that one waits for members, and whoever holds a head waits for none.';
 
 -- +goose StatementBegin
 CREATE FUNCTION chat.rooms_note() RETURNS trigger
@@ -134,7 +134,7 @@ COMMENT ON TRIGGER rooms_note ON chat.rooms IS 'What a room is called, is about 
 
 -- +goose Down
 DROP TRIGGER rooms_note ON chat.rooms;
-DROP TRIGGER members_note_delete ON chat.members;
+DROP TRIGGER members_tell_left ON chat.members;
 DROP TRIGGER members_note_insert ON chat.members;
 DROP FUNCTION chat.rooms_note(), chat.members_note(), chat.add_room_events(uuid[], text[], uuid[], jsonb[]);
 DROP TABLE chat.room_events;

@@ -15,7 +15,7 @@ DECLARE
     entries text;
 BEGIN
     WITH words AS (
-        SELECT s.room_id, s.seq, s.author_id, lower(found.words[1]) AS word, lower(rtrim(found.words[1], '._-')) AS short
+        SELECT DISTINCT s.room_id, s.seq, s.author_id, lower(found.words[1]) AS word, lower(rtrim(found.words[1], '._-')) AS short
         FROM unnest(room_ids, ids) AS i (room_id, id)
         JOIN messages s ON s.id = i.id AND s.room_id IS NOT DISTINCT FROM i.room_id
         CROSS JOIN LATERAL regexp_matches(s.body, '(?:^|[^[:alnum:]_.@-])@([[:alnum:]_.-]{2,33})', 'g') AS found (words)
@@ -29,11 +29,14 @@ BEGIN
         UNION
         SELECT w.room_id, w.seq, m.user_id
         FROM words w JOIN members m ON m.room_id = w.room_id
-        WHERE w.short IN ('everyone', 'here') AND m.user_id <> w.author_id
-            AND (w.short = 'everyone' OR m.user_id = ANY (ARRAY(
-                SELECT p.user_id FROM presence p JOIN instances n ON n.id = p.instance_id
-                WHERE n.heartbeat_at BETWEEN now() - interval '30 s' AND now() + interval '30 s')))
-            AND may_call_all(w.room_id, w.author_id)
+        WHERE w.short = 'everyone' AND m.user_id <> w.author_id AND may_call_all(w.room_id, w.author_id)
+        UNION
+        SELECT w.room_id, w.seq, m.user_id
+        FROM words w CROSS JOIN (
+            SELECT DISTINCT p.user_id FROM presence p JOIN instances n ON n.id = p.instance_id
+            WHERE n.heartbeat_at BETWEEN now() - interval '30 s' AND now() + interval '30 s') AS o
+        JOIN members m ON m.room_id = w.room_id AND m.user_id = o.user_id
+        WHERE w.short = 'here' AND m.user_id <> w.author_id AND may_call_all(w.room_id, w.author_id)
     ), stored AS (
         INSERT INTO mentions (user_id, room_id, seq) SELECT user_id, room_id, seq FROM called ON CONFLICT DO NOTHING
         RETURNING user_id, room_id, seq

@@ -148,6 +148,33 @@ func TestRepliesAreToldWithWhatTheyQuoteAndThreadsCountThem(t *testing.T) {
 }
 
 // Who replies, who edits and removes what is replied to, and who removes replies never wait for each other in a circle.
+func TestNothingOfAMessageOutlivesItsDeletionBySQL(t *testing.T) {
+	pool := pgtest.Pool(t)
+	addUser(t, pool, "ada")
+	do(t, pool, `select chat.post('general', 'ada', 'who is in?')`)
+	do(t, pool, `select chat.post('general', 'ada', 'the secret', reply_to => 1)`)
+	do(t, pool, `select chat.post('general', 'ada', 'another', reply_to => 1)`)
+	do(t, pool, `select chat.react('general', 2, 'ada', '👍')`)
+	do(t, pool, `select chat.pin('general', 2, 'ada')`)
+	do(t, pool, `select chat.index_messages(100)`)
+	left := func() (n int) {
+		t.Helper()
+		if err := pool.QueryRow(t.Context(), `select (select count(*) from chat.search_documents where seq = 2) + (select count(*) from chat.replies where seq = 2)
+			+ (select count(*) from chat.reactions where seq = 2) + (select count(*) from chat.pins where seq = 2)`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := left(); n != 4 {
+		t.Fatalf("there are %d rows about the message, want 4", n)
+	}
+	do(t, pool, `delete from chat.messages where body = 'the secret'`)
+	if n := left(); n != 0 {
+		t.Errorf("%d rows are left of it", n)
+	}
+	wantExtra(t, pool, 1, `"count": 1`)
+}
+
 func TestRepliesAndChangesOfTheirThreadNeverDeadlock(t *testing.T) {
 	pool := pgtest.Pool(t)
 	addUser(t, pool, "ada")

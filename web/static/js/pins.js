@@ -71,7 +71,9 @@ function Pins(root, act) {
     toggle,
     // changed takes a message as it now is.
     changed(frame) {
-      const tag = frame.content.slice(0, frame.content.indexOf(">")), seq = tag.match(/ data-seq="(\d+)"/)?.[1], pinned = tag.includes(" data-pinned");
+      const fragment = document.createElement("template");
+      fragment.innerHTML = frame.content;
+      const { seq, pinned: by } = fragment.content.querySelector(".message")?.dataset ?? {}, pinned = by !== undefined;
       if (!seq || seqs.has(seq) === pinned && !open()) return;
       pinned ? seqs.add(seq) : seqs.delete(seq);
       count();

@@ -13,7 +13,7 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
   function tidy(article) {
     const me = document.body.dataset.name;
     for (const stamp of article.querySelectorAll("time")) Replying.localise(stamp);
-    for (const name of article.querySelectorAll(".mention")) name.classList.toggle("me", name.dataset.name.toLowerCase() === me.toLowerCase());
+    for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", [me.toLowerCase(), "everyone", "here"].includes(name.dataset.name.toLowerCase()));
     for (const chip of article.querySelectorAll(".reaction[value]")) chip.setAttribute("aria-pressed", chip.dataset.by.split(" ").includes(me));
     return article;
   }
