@@ -53,9 +53,12 @@ const sidebar = (() => {
   function announce(li) {
     if (people.quiet() || !("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible" && document.hasFocus()) return;
     const { count, forMe } = asks(li), name = isDirect(li) ? li.dataset.name : `#${li.dataset.name}`;
-    const shown = new Notification(name, {
-      body: isDirect(li) ? `${count} new` : forMe ? `You are mentioned. ${count} unread` : `${count} unread`, tag: li.dataset.room, icon: icon.dataset.plain,
-    });
+    let shown;
+    try {
+      shown = new Notification(name, {
+        body: isDirect(li) ? `${count} new` : forMe ? `You are mentioned. ${count} unread` : `${count} unread`, tag: li.dataset.room, icon: icon.dataset.plain,
+      });
+    } catch { return; } // Chrome on Android has them for service workers only
     shown.addEventListener("click", () => { window.focus(); li.querySelector("a").click(); shown.close(); });
   }
 
