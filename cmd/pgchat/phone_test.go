@@ -1,8 +1,11 @@
 package main_test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -11,6 +14,28 @@ func (b *browser) phone() {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(390, 800, chromedp.EmulateMobile, chromedp.EmulateTouch))
 	b.until(`matchMedia("(hover: none) and (pointer: coarse)").matches && innerWidth === 390`)
+}
+
+// finger sends a touch; none where it is let go.
+func (b *browser) finger(kind input.DispatchTouchEventType, at ...*input.TouchPoint) {
+	b.t.Helper()
+	if at == nil {
+		at = []*input.TouchPoint{}
+	}
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: at})
+		return chromedp.Void{}, err
+	})
+}
+
+// middle is where the element is.
+func (b *browser) middle(selector string) *input.TouchPoint {
+	b.t.Helper()
+	xy, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]float64](`(() => { const r = document.querySelector(`+"`"+selector+"`"+`).getBoundingClientRect(); return [r.left + r.width / 2, r.top + r.height / 2]; })()`))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &input.TouchPoint{X: xy[0], Y: xy[1]}
 }
 
 func TestABrowserWithoutNotificationsOfPagesKeepsItsList(t *testing.T) {
@@ -26,4 +51,44 @@ func TestABrowserWithoutNotificationsOfPagesKeepsItsList(t *testing.T) {
 	exec(t, db, `insert into chat.members (room_id, user_id) select r.id, u.id from chat.rooms r, chat.users u where r.slug = 'design' on conflict do nothing`)
 	exec(t, db, `select chat.post('design', 'eve', '@ada look')`)
 	b.until(`window.threw && document.querySelector('#unread-rooms a[href="/rooms/design"]') && document.title.startsWith("(1) ")`)
+}
+
+func TestALongPressShowsWhatCanBeDone(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.say("Hold me")
+	b.sees("Hold me")
+	exec(t, db, `select chat.react('general', 1, 'ada', '👍')`)
+	b.until(`document.querySelector("#messages .reaction[aria-pressed=true]")`)
+	b.phone()
+	// As on iOS, which sends none.
+	b.until(`addEventListener("contextmenu", (e) => { e.preventDefault(); e.stopImmediatePropagation(); }, true) ?? true`)
+	message := b.middle("#messages .body")
+
+	// A finger that moves on scrolls; one that is lifted taps.
+	b.until(`(() => { window.pressed = 0; new MutationObserver((records) => { for (const r of records) if (r.target.matches(".pressed")) window.pressed++; })
+		.observe(document.querySelector("#messages"), { subtree: true, attributeFilter: ["class"] }); return true; })()`)
+	b.finger(input.DispatchTouchEventTypeTouchStart, message)
+	b.until(`window.pressed === 1 && getComputedStyle(document.querySelector("#messages .body")).userSelect === "none"`)
+	b.finger(input.DispatchTouchEventTypeTouchMove, &input.TouchPoint{X: message.X, Y: message.Y - 40})
+	b.until(`!document.querySelector(".pressed")`)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	b.until(`document.querySelector("#tools").hidden && getComputedStyle(document.querySelector("#messages .body")).userSelect !== "none"`)
+
+	b.finger(input.DispatchTouchEventTypeTouchStart, message)
+	b.until(`!document.querySelector("#tools").hidden`)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	b.until(`!document.querySelector("#tools").hidden && !document.querySelector(".pressed") && getSelection().isCollapsed`)
+	log := b.middle("#log")
+	b.finger(input.DispatchTouchEventTypeTouchStart, log)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	b.until(`document.querySelector("#tools").hidden`)
+
+	// Who has reacted; nothing is turned.
+	chip := b.middle("#messages .reaction")
+	b.finger(input.DispatchTouchEventTypeTouchStart, chip)
+	b.until(`document.querySelector(".who")?.textContent.includes("you")`)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	b.until(`document.querySelector(".who") && document.querySelector("#tools").hidden && document.querySelector("#messages .reaction").ariaPressed === "true"`)
 }

@@ -169,12 +169,13 @@ function Reactions(root, messages, act) {
     const chip = chipAt(e);
     if (chip) soon = setTimeout(() => { if (chip.isConnected) tell(chip); }, 300);
   });
-  messages.addEventListener("pointerleave", hush);
+  messages.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") hush(); });
   messages.addEventListener("focusin", (e) => {
     const chip = chipAt(e);
     if (chip?.matches(":focus-visible")) tell(chip); else hush();
   });
   messages.addEventListener("focusout", hush);
+  touch.press(messages.closest("#log"), chipAt, tell);
   messages.addEventListener("contextmenu", (e) => {
     const chip = chipAt(e);
     if (!chip || e.pointerType === "mouse") return;

@@ -180,9 +180,11 @@ function Room(root) {
     if (tools.parentNode !== root) root.append(tools);
   }
   messages.addEventListener("pointerover", (e) => { if (e.pointerType === "mouse") showTools(e.target.closest(".message")); });
-  log.addEventListener("pointerleave", () => { if (!messages.contains(document.activeElement)) hideTools(); });
+  log.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse" && !messages.contains(document.activeElement)) hideTools(); });
+  root.addEventListener("pointerdown", (e) => { if (e.pointerType === "touch" && !tools.contains(e.target)) hideTools(); }, { passive: true });
   messages.addEventListener("focusin", (e) => showTools(e.target.closest(".message")));
-  messages.addEventListener("contextmenu", (e) => { // a long press
+  touch.press(log, (e) => e.target.closest("a, input, textarea, .reaction[value], #tools") ? null : e.target.closest(".message"), showTools);
+  messages.addEventListener("contextmenu", (e) => { // a long press, of pens too
     if (e.pointerType === "mouse" || e.target.closest("a")) return;
     e.preventDefault();
     showTools(e.target.closest(".message"));
