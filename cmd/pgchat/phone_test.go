@@ -7,6 +7,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // phone makes the browser one: 390 px wide, with a finger for a pointer.
@@ -91,4 +92,35 @@ func TestALongPressShowsWhatCanBeDone(t *testing.T) {
 	b.until(`document.querySelector(".who")?.textContent.includes("you")`)
 	b.finger(input.DispatchTouchEventTypeTouchEnd)
 	b.until(`document.querySelector(".who") && document.querySelector("#tools").hidden && document.querySelector("#messages .reaction").ariaPressed === "true"`)
+}
+
+func TestOnAPhoneEnterBreaksTheLine(t *testing.T) {
+	site, _ := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.phone()
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && document.querySelector("#body").enterKeyHint === "enter"`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#body"), "- milk\rbread"))
+	b.until(`document.querySelector("#body").value === "- milk\n- bread"`)
+	b.screenshot("phone-lines")
+	b.phone()
+	b.do(chromedp.Click(chromedp.CSS("#composer .primary")))
+	b.until(`document.querySelectorAll("#messages .body li").length === 2 && document.querySelector("#body").value === ""`)
+
+	// In the editor and in a thread as well.
+	b.do(chromedp.Focus(chromedp.CSS("#body")), chromedp.KeyEvent(kb.ArrowUp))
+	b.until(`document.activeElement.matches(".editor textarea") && document.activeElement.enterKeyHint === "enter"`)
+	b.do(chromedp.KeyEvent("\reggs"))
+	b.until(`document.activeElement.value === "- milk\n- bread\n- eggs"`)
+	b.do(chromedp.Click(chromedp.CSS(".editor .primary")))
+	b.until(`document.querySelectorAll("#messages .body li").length === 3`)
+	b.do(chromedp.Navigate(site.address + "/rooms/general?thread=1"))
+	b.until(`document.querySelector("#state.live") && document.querySelector("#thread-body")?.enterKeyHint === "enter"`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#thread-body"), "one\rtwo"))
+	b.until(`document.querySelector("#thread-body").value === "one\ntwo"`)
+
+	// A keyboard that is put to it has a key that sends.
+	b.do(chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(2)))
+	b.until(`document.querySelector("#thread-panel .thread-replies .body")?.innerText === "one\ntwo"`)
 }

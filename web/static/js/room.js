@@ -249,9 +249,9 @@ function Room(root) {
     editor.querySelector(".cancel").addEventListener("click", close);
     area.addEventListener("keydown", (e) => {
       if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
-      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); editor.requestSubmit(); }
+      if (touch.sends(e)) { e.preventDefault(); editor.requestSubmit(); }
     });
-    area.addEventListener("keypress", (e) => { if (e.key === "Enter" && !e.shiftKey) e.preventDefault(); }); // as in the composer
+    area.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); }); // as in the composer
     editor.addEventListener("submit", async (e) => {
       e.preventDefault();
       if (area.value.trim() === text) { close(); return; }
@@ -443,7 +443,7 @@ function Room(root) {
     });
     form.addEventListener("submit", () => { told = 0; });
     body.addEventListener("keydown", (e) => {
-      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); form.requestSubmit(); }
+      if (touch.sends(e)) { e.preventDefault(); form.requestSubmit(); }
     });
     body.addEventListener("keydown", (e) => { // ↑ where nothing is typed: edit one's last message
       if (e.key !== "ArrowUp" || body.value || e.shiftKey || e.altKey || e.ctrlKey || e.metaKey) return;
@@ -451,7 +451,7 @@ function Room(root) {
       if (mine) { e.preventDefault(); edit(mine); }
     });
     // Keyboards that send the character by itself would leave a line break behind.
-    body.addEventListener("keypress", (e) => { if (e.key === "Enter" && !e.shiftKey) e.preventDefault(); });
+    body.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); });
     form.addEventListener("submit", (e) => {
       if (live.ended || view.ended) return; // as a plain form
       e.preventDefault();

@@ -121,6 +121,7 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
     log.scrollTop = log.scrollHeight;
     if (!form) return;
     const draft = `pgchat:draft:${live.user}:${room}:${first}`, error = find("#thread-error");
+    area.enterKeyHint = touch.breaks() ? "enter" : "send";
     area.required = false; // white space is told by doing nothing
     if (!area.value) area.value = live.load(localStorage, draft) || "";
     let told = 0;
@@ -133,9 +134,9 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
       live.typing(room);
     });
     area.addEventListener("keydown", (e) => {
-      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); form.requestSubmit(); }
+      if (touch.sends(e)) { e.preventDefault(); form.requestSubmit(); }
     });
-    area.addEventListener("keypress", (e) => { if (e.key === "Enter" && !e.shiftKey) e.preventDefault(); }); // as in the room's composer
+    area.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); }); // as in the room's composer
     form.addEventListener("submit", (e) => {
       if (live.ended || ended()) return; // as a plain form
       e.preventDefault();

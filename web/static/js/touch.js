@@ -1,6 +1,8 @@
-// Where a finger is the pointer: the long press.
+// Where a finger is the pointer: the long press, and what Enter does.
 "use strict";
 const touch = (() => {
+  const only = matchMedia("(hover: none) and (pointer: coarse)");
+
   // press calls act with what at() finds, if anything, where a finger is held. It is timed, since iOS sends no contextmenu for it.
   // Meanwhile nothing is selected, and what is let go then is neither clicked nor focused.
   function press(within, at, act) {
@@ -28,5 +30,10 @@ const touch = (() => {
     within.addEventListener("touchend", (e) => { if (acted && e.cancelable) e.preventDefault(); });
   }
 
-  return { press };
+  return {
+    press,
+    // sends says whether a key sends what is written. A phone's keyboard has no Shift Enter: there Enter breaks the line.
+    sends: (e) => e.key === "Enter" && !e.shiftKey && !e.isComposing && (!only.matches || e.ctrlKey || e.metaKey),
+    breaks: () => only.matches,
+  };
 })();

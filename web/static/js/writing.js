@@ -17,6 +17,7 @@ function Writing(area, { slug, box }) { // box: the element above which the comp
   const said = Writing.list ??= document.body.appendChild(Object.assign(document.createElement("p"), { className: "visually-hidden" }));
   said.setAttribute("role", "status");
   area.setAttribute("aria-autocomplete", "list");
+  area.enterKeyHint = touch.breaks() ? "enter" : "send";
   function wordAt() {
     if (area.selectionStart !== area.selectionEnd) return null;
     const before = area.value.slice(0, area.selectionStart);
@@ -171,11 +172,11 @@ function Writing(area, { slug, box }) { // box: the element above which the comp
     acts[act]();
   });
   // A new line in a list or a quote goes on with it; in an empty item it ends it.
-  let done = false; // what Shift+Enter does: its character, sent by itself, does nothing more
+  let done = false; // what this does: its character, sent by itself, does nothing more
   area.addEventListener("keypress", (e) => { if (done && e.key === "Enter") e.preventDefault(); });
   area.addEventListener("keydown", (e) => {
     done = false;
-    if (e.key !== "Enter" || !e.shiftKey || e.isComposing) return;
+    if (e.key !== "Enter" || e.isComposing || touch.sends(e)) return;
     const [from, to] = range(), start = area.value.lastIndexOf("\n", from - 1) + 1, line = area.value.slice(start, from);
     const found = line.match(/^(\s*)(?:([-*]) |(\d+)\. |(>) ?)(.*)$/);
     if (!found || from !== to) return;
