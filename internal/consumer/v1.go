@@ -59,6 +59,7 @@ type v1Joined struct {
 	Cursor string `json:"cursor"`
 	Online int    `json:"online"`
 
+	Here   []string   `json:"here,omitempty"`
 	People []v1Person `json:"people,omitempty"`
 }
 
@@ -234,7 +235,7 @@ func (v *v1) join(c *conn, in v1In) error {
 		if now, err := v.sockets.online(found.ID, 0); err == nil {
 			j.told, out.Online = now, len(now.people)
 			_, _, special := changed(nil, now.people)
-			out.People = v1People(special)
+			out.Here, out.People = v1Names(now.people), v1People(special)
 		}
 		return frame(out)
 	})

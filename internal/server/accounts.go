@@ -103,7 +103,7 @@ func (s *Server) welcome(w http.ResponseWriter, r *http.Request, user chat.User)
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
-	if known := of(r); known.user != nil {
+	if known := of(r); known.token != "" {
 		if err := s.Sessions.End(r.Context(), known.token); err != nil {
 			return err
 		}
@@ -125,6 +125,10 @@ func (s *Server) signedIn(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if of(r).user != nil {
 			return h(w, r)
+		}
+		if wantsJSON(r) {
+			_, err := s.caller(r)
+			return err
 		}
 		if typed(r) != "" {
 			// A redirect would lose what was typed.

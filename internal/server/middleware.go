@@ -56,10 +56,22 @@ func sameOrigin(protection *http.CrossOriginProtection, r *http.Request) error {
 	return nil
 }
 
-// withUser looks up the session, once for each request that may need it, and renews the cookie of one that was extended.
+// withUser looks up the token or else the session, once for each request that may need it, and renews the cookie of a session that
+// was extended. Who sends a token is judged by it alone.
 func (s *Server) withUser(w http.ResponseWriter, r *http.Request) error {
+	if strings.HasPrefix(r.URL.Path, "/static/") || strings.HasSuffix(r.URL.Path, "z") && strings.Count(r.URL.Path, "/") == 1 {
+		return nil
+	}
+	if token, ok := bearer(r); ok {
+		user, err := s.Tokens.User(r.Context(), token)
+		if err != nil {
+			return err
+		}
+		of(r).user, of(r).bearer = &user, token
+		return nil
+	}
 	cookie, err := r.Cookie(cookieName)
-	if err != nil || strings.HasPrefix(r.URL.Path, "/static/") || strings.HasSuffix(r.URL.Path, "z") && strings.Count(r.URL.Path, "/") == 1 {
+	if err != nil {
 		return nil //nolint:nilerr // no cookie: nobody
 	}
 	user, extended, err := s.Sessions.User(r.Context(), cookie.Value)

@@ -90,12 +90,16 @@ func TestTheServerSpeaksAsTheProtocolsDocumentSays(t *testing.T) {
 	var waiting []map[string]any // frames that may come in any order
 	sent, expected := 0, 0
 	var answered string // by HTTP: status and body
-	for _, line := range regexp.MustCompile(`(?m)^    ([→←]|GET|curl|\d{3}) .*$`).FindAllString(string(text), -1) {
+	for _, line := range regexp.MustCompile(`(?m)^    ([→←]|GET|POST|curl|\d{3}) .*$`).FindAllString(string(text), -1) {
 		direction, data, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch direction {
 		case "GET":
 			a := s.do(t, client(t), "GET", data, nil, "Accept", "application/json", "Authorization", "Bearer "+token)
 			answered = fmt.Sprint(a.status, " ", a.body)
+			continue
+		case "POST":
+			path, body, _ := strings.Cut(data, " ")
+			answered = s.sendJSON(t, token, path, body)
 			continue
 		case "curl":
 			how := regexp.MustCompile(`-F (\S+)=@(\S+) https://[^/]+(/\S+)$`).FindStringSubmatch(data)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -54,6 +53,14 @@ func (s *Server) sidebar(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) roomList(w http.ResponseWriter, r *http.Request) error {
+	if wantsJSON(r) {
+		rooms, err := s.Rooms.List(r.Context(), of(r).user.ID)
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, consumer.Rooms(rooms))
+		return nil
+	}
 	base, err := s.base(r)
 	if err != nil {
 		return err
@@ -70,15 +77,20 @@ func (s *Server) newRoomForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return badForm(err)
+	if err := parse(r); err != nil {
+		return err
 	}
 	name, topic, kind := r.PostForm.Get("name"), r.PostForm.Get("topic"), chat.Public
-	if r.PostForm.Get("private") != "" {
+	if private := r.PostForm.Get("private"); private != "" && private != "false" {
 		kind = chat.Private
 	}
 	room, err := s.Rooms.Create(r.Context(), *of(r).user, name, topic, kind)
-	if err == nil {
+	switch {
+	case err != nil && wantsJSON(r):
+		return err
+	case err == nil && wantsJSON(r):
+		return s.tell(w, r, http.StatusCreated, room)
+	case err == nil:
 		http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
 		return nil
 	}
@@ -102,6 +114,10 @@ func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
 	if err != nil {
 		return err
+	}
+	if wantsJSON(r) {
+		writeJSON(w, http.StatusOK, consumer.Room(room))
+		return nil
 	}
 	at, err := placeIn(r.URL.Query())
 	if err != nil {
@@ -276,6 +292,9 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Rooms.Join(r.Context(), room.ID, of(r).user.ID); err != nil {
 		return err
 	}
+	if wantsJSON(r) {
+		return s.tellRoom(w, r, room)
+	}
 	http.Redirect(w, r, roomPath(room.Slug), http.StatusSeeOther)
 	return nil
 }
@@ -283,7 +302,7 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 // socket serves the pages' WebSocket. What is refused is refused before the upgrade.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	known := of(r)
-	if known.user == nil {
+	if known.token == "" { // a token is for programs
 		return chat.Errorf(chat.Unauthenticated, "You are not signed in.")
 	}
 	if s.draining.Load() {
@@ -298,18 +317,10 @@ func (s *Server) programSocket(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		return chat.Errorf(chat.Unavailable, "The server is stopping.")
 	}
-	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		user, err := s.Tokens.User(r.Context(), strings.TrimSpace(token))
-		if err != nil {
-			return err
-		}
-		s.Sockets.ServeProgram(w, r, user, consumer.Proof{Token: strings.TrimSpace(token)})
-		return nil
+	user, err := s.caller(r)
+	if err != nil {
+		return err
 	}
-	known := of(r)
-	if known.user == nil {
-		return chat.Errorf(chat.Unauthenticated, "You are not signed in: send a session's cookie, or Authorization: Bearer TOKEN.")
-	}
-	s.Sockets.ServeProgram(w, r, *known.user, consumer.Proof{Session: known.token})
+	s.Sockets.ServeProgram(w, r, user, consumer.Proof{Session: of(r).token, Token: of(r).bearer})
 	return nil
 }

@@ -120,13 +120,14 @@ func (s *Server) Handler() http.Handler {
 	route("GET /rooms/{slug}/pins", s.pins)
 	route("POST /rooms/{slug}/join", s.signedIn(s.join))
 	route("GET /rooms/{slug}/settings", s.signedIn(s.settings))
-	route("POST /rooms/{slug}/settings", s.inRoom(s.updateRoom))
-	route("POST /rooms/{slug}/archive", s.inRoom(s.archiveRoom))
-	route("POST /rooms/{slug}/leave", s.inRoom(s.leaveRoom))
-	route("POST /rooms/{slug}/members", s.inRoom(s.invite))
-	route("POST /rooms/{slug}/members/{user}/remove", s.inRoom(s.removeMember))
-	route("POST /rooms/{slug}/members/{user}/owner", s.inRoom(s.setOwner))
-	route("POST /rooms/{slug}/preferences", s.inRoom(s.prefer))
+	route("POST /rooms/{slug}/settings", s.inRoom(s.updateRoom, s.tellRoom))
+	route("POST /rooms/{slug}/archive", s.inRoom(s.archiveRoom, s.tellRoom))
+	route("POST /rooms/{slug}/leave", s.inRoom(s.leaveRoom, s.tellLeft))
+	route("GET /rooms/{slug}/members", s.signedIn(s.members))
+	route("POST /rooms/{slug}/members", s.inRoom(s.invite, s.tellMembers))
+	route("POST /rooms/{slug}/members/{user}/remove", s.inRoom(s.removeMember, s.tellMembers))
+	route("POST /rooms/{slug}/members/{user}/owner", s.inRoom(s.setOwner, s.tellMembers))
+	route("POST /rooms/{slug}/preferences", s.inRoom(s.prefer, s.tellRoom))
 	route("GET /direct/new", s.signedIn(s.newDirect))
 	route("POST /direct", s.signedIn(s.direct))
 	route("GET /status", s.signedIn(s.statusForm))
@@ -148,10 +149,11 @@ func (s *Server) Handler() http.Handler {
 
 // request is what handlers know of who asks.
 type request struct {
-	id    string
-	user  *chat.User
-	token string
-	body  io.ReadCloser // what was sent, without the limit of forms
+	id     string
+	user   *chat.User
+	token  string        // of the session; "": none
+	bearer string        // the token of a program; "": none
+	body   io.ReadCloser // what was sent, without the limit of forms
 }
 
 type requestKey struct{}

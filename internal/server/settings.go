@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -13,11 +14,12 @@ import (
 
 const peopleAtOnce = 500 // listed to choose from
 
-// inRoom is a handler of a form about the room in the address. What its form got wrong is shown on the room's settings page.
-func (s *Server) inRoom(act func(r *http.Request, user chat.User, room chat.Room) (to string, err error)) handler {
+// inRoom is a handler of a form about the room in the address. What its form got wrong is shown on the room's settings page. A
+// program is told what has become of the room.
+func (s *Server) inRoom(act func(r *http.Request, user chat.User, room chat.Room) (to string, err error), tell func(http.ResponseWriter, *http.Request, chat.Room) error) handler {
 	return s.signedIn(func(w http.ResponseWriter, r *http.Request) error {
-		if err := r.ParseForm(); err != nil {
-			return badForm(err)
+		if err := parse(r); err != nil {
+			return err
 		}
 		user := *of(r).user
 		room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
@@ -25,7 +27,12 @@ func (s *Server) inRoom(act func(r *http.Request, user chat.User, room chat.Room
 			return err
 		}
 		to, err := act(r, user, room)
-		if err == nil {
+		switch {
+		case err != nil && wantsJSON(r):
+			return err
+		case err == nil && wantsJSON(r):
+			return tell(w, r, room)
+		case err == nil:
 			http.Redirect(w, r, to, http.StatusSeeOther)
 			return nil
 		}
@@ -71,7 +78,7 @@ func (s *Server) renderSettings(w http.ResponseWriter, r *http.Request, status i
 }
 
 func (s *Server) updateRoom(r *http.Request, user chat.User, room chat.Room) (string, error) {
-	return roomPath(room.Slug), s.Rooms.Update(r.Context(), user, room, r.PostForm.Get("name"), r.PostForm.Get("topic"))
+	return roomPath(room.Slug), s.Rooms.Update(r.Context(), user, room, given(r, "name", room.Name), given(r, "topic", room.Topic))
 }
 
 func (s *Server) archiveRoom(r *http.Request, user chat.User, room chat.Room) (string, error) {
@@ -83,7 +90,7 @@ func (s *Server) leaveRoom(r *http.Request, user chat.User, room chat.Room) (str
 }
 
 func (s *Server) invite(r *http.Request, user chat.User, room chat.Room) (string, error) {
-	return settingsPath(room) + "#members", s.Rooms.Invite(r.Context(), user, room, r.PostForm.Get("names"))
+	return settingsPath(room) + "#members", s.Rooms.Invite(r.Context(), user, room, strings.Join(r.PostForm["names"], " "))
 }
 
 func (s *Server) removeMember(r *http.Request, user chat.User, room chat.Room) (string, error) {
@@ -145,8 +152,8 @@ func (s *Server) renderNewDirect(w http.ResponseWriter, r *http.Request, status 
 }
 
 func (s *Server) direct(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return badForm(err)
+	if err := parse(r); err != nil {
+		return err
 	}
 	var others []uuid.UUID
 	for _, given := range r.PostForm["user"] {
@@ -156,11 +163,19 @@ func (s *Server) direct(w http.ResponseWriter, r *http.Request) error {
 		}
 		others = append(others, id)
 	}
+	if len(others) == 0 && wantsJSON(r) {
+		return chat.Errorf(chat.Invalid, "user is the ids of those with whom it is, or your own for notes.")
+	}
 	if len(others) == 0 {
 		return s.renderNewDirect(w, r, http.StatusUnprocessableEntity, page.NewDirect{Errors: map[string]string{"user": "Choose somebody."}})
 	}
 	room, err := s.Rooms.Direct(r.Context(), *of(r).user, others...)
-	if err != nil {
+	switch {
+	case err != nil && wantsJSON(r):
+		return err
+	case wantsJSON(r):
+		return s.tellRoom(w, r, room)
+	case err != nil:
 		fields, ok := fieldErrors(err)
 		if !ok {
 			return err
