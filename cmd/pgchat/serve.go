@@ -89,7 +89,8 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer stopping(&err, log, c.Drain, online.Stop)
-	hub := unread.New(carrier, chat.NewReads(pool), log)
+	reads := chat.NewReads(pool)
+	hub := unread.New(carrier, reads, log)
 	if err := hub.Start(ctx); err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}
 	srv := server.New(server.Config{
 		People: people, Sessions: sessions, Tokens: tokens,
-		Rooms: chat.NewRooms(pool), Messages: messages, Files: files,
+		Rooms: chat.NewRooms(pool), Messages: messages, Reads: reads, Files: files,
 		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
 		Search: chat.NewSearch(pool),
 		Checks: map[string]func(context.Context) error{

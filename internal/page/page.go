@@ -308,6 +308,7 @@ func (p *Pages) funcs() template.FuncMap {
 			return shownMessage{Message: chat.Message{AuthorID: u.ID, Author: u.Name, Body: "…"}}
 		},
 		"older":  older,
+		"prior":  func(seq int64) int64 { return seq - 1 },
 		"format": func() []formatButton { return formatButtons },
 		"last": func(messages []chat.Message) int64 {
 			if len(messages) == 0 {

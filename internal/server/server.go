@@ -28,6 +28,7 @@ type Config struct {
 	Tokens   *chat.Tokens
 	Rooms    *chat.Rooms
 	Messages *chat.Messages
+	Reads    *chat.Reads
 	Files    *chat.Files
 	Search   *chat.Search
 	Writer   *chat.Writer
@@ -127,6 +128,7 @@ func (s *Server) Handler() http.Handler {
 	route("POST /rooms/{slug}/members", s.inRoom(s.invite, s.tellMembers))
 	route("POST /rooms/{slug}/members/{user}/remove", s.inRoom(s.removeMember, s.tellMembers))
 	route("POST /rooms/{slug}/members/{user}/owner", s.inRoom(s.setOwner, s.tellMembers))
+	route("POST /rooms/{slug}/read", s.inRoom(s.markRead, s.tellRoom))
 	route("POST /rooms/{slug}/preferences", s.inRoom(s.prefer, s.tellRoom))
 	route("GET /direct/new", s.signedIn(s.newDirect))
 	route("POST /direct", s.signedIn(s.direct))

@@ -59,13 +59,13 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 	}
 	id := uuid.New()
 	carrier := layer.New(pool, pool.Config().ConnString(), id, log)
-	messages, sessions := chat.NewMessages(pool), chat.NewSessions(pool)
+	messages, sessions, reads := chat.NewMessages(pool), chat.NewSessions(pool), chat.NewReads(pool)
 	rooms, writer := feed.New(carrier, messages, log), chat.NewWriter(pool)
 	online := presence.New(pool, presence.Instance{ID: id, Name: "test", Version: "test", Heartbeat: 10 * time.Second, Lease: 30 * time.Second}, log)
 	if err := errors.Join(rooms.Start(ctx), carrier.Start(ctx), online.Start(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	hub := unread.New(carrier, chat.NewReads(pool), log)
+	hub := unread.New(carrier, reads, log)
 	if err := hub.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 		t.Fatal(err)
 	}
 	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
-		People: people, Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Writer: writer,
+		People: people, Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Reads: reads, Writer: writer,
 		Files: chat.NewFiles(pool, limits), Presence: online, Sockets: sockets, Pages: pages, Log: log,
 		Search: chat.NewSearch(pool),
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
