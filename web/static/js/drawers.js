@@ -8,7 +8,7 @@
   const opened = () => parts().find((e) => e.matches(".sidebar:target, .people:target, .thread:not([hidden])") && isDrawer(e)) ?? null;
   function settle() {
     const now = opened();
-    for (const e of parts()) e.inert = now !== null && e !== now && e !== now.nextElementSibling;
+    for (const e of parts()) if (!e.matches("dialog, .toast")) e.inert = now !== null && e !== now && e !== now.nextElementSibling;
     // Asked of the document, not remembered: a screen that was wide for a moment took the focus without an event.
     if (now && !now.contains(document.activeElement)) now.querySelector(".close").focus();
     else if (!now && open) opener?.focus();

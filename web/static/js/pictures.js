@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const box = document.getElementById("picture"), image = box.querySelector("img");
-  let from = null; // the link in the log
+  const places = "#messages, .thread-log"; // where they stand
+  let from = null; // the link there
   function show(link) {
     from = link;
     const small = link.querySelector("img");
@@ -18,12 +19,12 @@
     if (!box.open) box.showModal();
   }
   function go(by) {
-    const all = [...document.querySelectorAll("#messages .picture")], next = all[all.indexOf(from) + by];
+    const all = [...from.closest(places)?.querySelectorAll(".picture") ?? []], next = all[all.indexOf(from) + by];
     if (next) show(next);
   }
   addEventListener("click", (e) => {
-    const link = e.target.closest?.("#messages .picture");
-    if (!link || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
+    const link = e.target.closest?.(".picture");
+    if (!link?.closest(places) || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
     e.preventDefault();
     show(link);
   });

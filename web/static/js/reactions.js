@@ -9,7 +9,7 @@ function Reactions(root, messages, act) {
   const own = new Map();    // "ID EMOJI" → whether it is the reader's, of reactions that do not name everybody
   root.toggleAttribute("data-reacts", may);
 
-  const idOf = (article) => article.id.slice(2);
+  const idOf = (article) => article.id.slice(-36);
   const chipsOf = (article) => [...article.querySelectorAll(".reaction[value]")];
   const emojiOf = (chip) => chip.value.slice(chip.value.indexOf(" ") + 1);
   const names = (chip) => chip.dataset.by.split(" ").filter(Boolean);
@@ -110,7 +110,8 @@ function Reactions(root, messages, act) {
       const emoji = await (await load()).choose(root.dataset.emoji, beside);
       if (emoji) turn(id, emoji, true);
     } catch (error) { live.toast(error.message); }
-    focus(id, "");
+    const there = article.id.startsWith("t") && root.querySelector(`#tm-${id}`); // in the thread
+    if (there) { there.tabIndex = -1; there.focus({ preventScroll: true }); } else focus(id, "");
   }
   messages.addEventListener("click", (e) => {
     const chip = e.target.closest(".reaction"), article = e.target.closest(".message");

@@ -165,11 +165,12 @@ function Room(root) {
   const tools = find("#tools");
   function showTools(article) {
     if (!article?.dataset.seq || article.classList.contains("editing")) { hideTools(); return; }
-    const mine = article.dataset.author === live.user, there = !article.querySelector(".removed");
+    const mine = article.dataset.author === live.user, there = !article.querySelector(".removed"), beside = article.closest("#thread-panel") !== null;
     tools.querySelector(".react").hidden = !there || !reacting.may;
-    pins.tools(tools.querySelector(".pin"), article, there);
+    pins.tools(tools.querySelector(".pin"), article, there && !beside);
+    tools.querySelector(".open-thread").hidden = tools.querySelector(".unread-from").hidden = beside;
     tools.querySelector(".copy").hidden = !there;
-    tools.querySelector(".reply").hidden = !there || !body;
+    tools.querySelector(".reply").hidden = !there || !body || beside;
     tools.querySelector(".edit").hidden = !mine || !there || !body;
     tools.querySelector(".delete").hidden = !(mine || "may" in root.dataset) || !there || !body;
     if (tools.parentNode !== article) article.append(tools);
@@ -179,16 +180,21 @@ function Room(root) {
     tools.hidden = true;
     if (tools.parentNode !== root) root.append(tools);
   }
-  messages.addEventListener("pointerover", (e) => { if (e.pointerType === "mouse") showTools(e.target.closest(".message")); });
-  log.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse" && !messages.contains(document.activeElement)) hideTools(); });
+  function equip(list, around) { // has the messages in it show them
+    list.addEventListener("pointerover", (e) => { if (e.pointerType === "mouse") showTools(e.target.closest(".message")); });
+    list.addEventListener("focusin", (e) => showTools(e.target.closest(".message")));
+    touch.press(around, (e) => e.target.closest("a, input, textarea, .reaction[value], #tools") ? null : e.target.closest(".message"), showTools);
+    list.addEventListener("contextmenu", (e) => { // a long press, of pens too
+      const article = e.target.closest(".message");
+      if (e.pointerType === "mouse" || e.target.closest("a") || !article) return;
+      e.preventDefault();
+      showTools(article);
+    });
+    around.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse" && list.contains(tools) && !list.contains(document.activeElement)) hideTools(); });
+  }
+  equip(messages, log);
   root.addEventListener("pointerdown", (e) => { if (e.pointerType === "touch" && !tools.contains(e.target)) hideTools(); }, { passive: true });
-  messages.addEventListener("focusin", (e) => showTools(e.target.closest(".message")));
-  touch.press(log, (e) => e.target.closest("a, input, textarea, .reaction[value], #tools") ? null : e.target.closest(".message"), showTools);
-  messages.addEventListener("contextmenu", (e) => { // a long press, of pens too
-    if (e.pointerType === "mouse" || e.target.closest("a")) return;
-    e.preventDefault();
-    showTools(e.target.closest(".message"));
-  });
+  const idOf = (article) => article.id.slice(-36); // beside the room a message stands under another id
   tools.addEventListener("click", (e) => {
     const article = tools.closest(".message");
     if (e.target.closest(".react")) reacting.pick(article);
@@ -222,7 +228,7 @@ function Room(root) {
   const reacting = Reactions(root, messages, act);
   const pins = Pins(root, act);
   async function remove(article) {
-    const id = article.id.slice(2);
+    const id = idOf(article);
     try {
       await act(id, "delete");
       live.toast("Deleted.", { label: "Undo", act: () => act(id, "undelete").catch((e) => live.toast(e.message)) });
@@ -230,7 +236,7 @@ function Room(root) {
   }
   function edit(article) {
     if (article.classList.contains("editing")) return;
-    const id = article.id.slice(2), text = article.querySelector(".body").hidden ? "" : sourceOf(article);
+    const id = idOf(article), text = article.querySelector(".body").hidden ? "" : sourceOf(article);
     const names = [...article.querySelectorAll(".files [data-name]")].map((f) => f.dataset.name).join(", "); // what it says without a text
     const editor = document.createElement("form");
     editor.className = "editor";
@@ -241,9 +247,10 @@ function Room(root) {
     article.querySelector(".said").append(editor);
     article.classList.add("editing");
     const close = () => { // the message may have been swapped meanwhile
+      const after = editor.closest("#thread-panel")?.querySelector("#thread-body") ?? body;
       editor.closest(".message")?.classList.remove("editing");
       editor.remove();
-      body?.focus({ preventScroll: true });
+      after?.focus({ preventScroll: true });
     };
     const say = (why) => { error.textContent = why; error.hidden = false; area.focus(); };
     editor.querySelector(".cancel").addEventListener("click", close);
@@ -262,22 +269,33 @@ function Room(root) {
     Writing(area, { slug, box: editor });
     area.focus();
     area.setSelectionRange(text.length, text.length);
-    if (editor.getBoundingClientRect().bottom > log.getBoundingClientRect().bottom) editor.scrollIntoView({ block: "nearest" });
+    if (editor.getBoundingClientRect().bottom > article.closest(".log, .thread-log").getBoundingClientRect().bottom) editor.scrollIntoView({ block: "nearest" });
   }
   // The arrows go from message to message.
-  log.addEventListener("keydown", (e) => {
-    if (e.key !== "ArrowUp" && e.key !== "ArrowDown" || e.target.closest("input, a:not(.when)")) return;
-    const all = [...messages.querySelectorAll(".message")], at = all.indexOf(document.activeElement.closest(".message"));
+  function walk(e) {
+    if (e.key !== "ArrowUp" && e.key !== "ArrowDown" || e.target.closest("input, textarea, a:not(.when)")) return;
+    const all = [...e.currentTarget.querySelectorAll(".message[data-seq]:not([data-seq=''])")], at = all.indexOf(document.activeElement.closest(".message"));
     const next = at < 0 ? all.at(-1) : all[at + (e.key === "ArrowUp" ? -1 : 1)];
     if (!next) return;
     e.preventDefault();
     next.tabIndex = -1;
     next.focus();
-  });
+  }
+  log.addEventListener("keydown", walk);
+  // editLast has ↑, where nothing is typed, edit the last message of the reader's in a list.
+  function editLast(area, list) {
+    area.addEventListener("keydown", (e) => {
+      if (e.key !== "ArrowUp" || area.value || e.shiftKey || e.altKey || e.ctrlKey || e.metaKey) return;
+      const mine = [...list.querySelectorAll(".message")].findLast((m) => m.dataset.author === live.user && m.dataset.seq && !m.querySelector(".removed"));
+      if (mine) { e.preventDefault(); edit(mine); }
+    });
+  }
 
   const replying = Replying(root, { messages, body });
   const threads = Threading(root, {
-    messages, act, commanded, came: replying.came, ended: () => view.ended,
+    messages, act, commanded, command, equip, walk, editLast, came: replying.came, ended: () => view.ended,
+    pick: (article) => reacting.pick(article),
+    leaves(part) { if (part.contains(tools)) hideTools(); },
     send(text, reply, shown) { // what is being read in the room stays in sight
       const message = live.send(room, slug, text, [], reply);
       if (!past.behind) follow(() => { showPending(message.id, text, message.time, [], reply); arrange(); });
@@ -379,13 +397,13 @@ function Room(root) {
     }
   }
   // A command is not said: the server does it and answers with what to tell. It takes these too, from forms.
-  const notice = find("#composer-notice");
   function commanded(text) { // what of it is a message; "": it is a command
     const name = text.match(/^\/([a-z]+)(?:\s|$)/i)?.[1]?.toLowerCase();
     if (name === "me" && text.length > 3) return `/me ${text.slice(3).trim()}`;
     return name ? "" : text.replace(/^\/(?=\/[a-z]+(?:\s|$))/i, "");
   }
-  async function command(text) {
+  async function command(text, { form, body, said, typed }) { // of a composer
+    const notice = form.querySelector(".composer-notice");
     said.textContent = "";
     form.setAttribute("aria-busy", "true");
     try {
@@ -406,7 +424,7 @@ function Room(root) {
   }
   if (form) {
     const writing = Writing(body, { slug, box: form });
-    const formats = find("#format-bar"), formatButton = find("#format");
+    const notice = find("#composer-notice"), formats = find("#format-bar"), formatButton = find("#format");
     const showFormats = (shown) => {
       formats.hidden = !shown;
       formatButton.setAttribute("aria-expanded", shown);
@@ -445,11 +463,7 @@ function Room(root) {
     body.addEventListener("keydown", (e) => {
       if (touch.sends(e)) { e.preventDefault(); form.requestSubmit(); }
     });
-    body.addEventListener("keydown", (e) => { // ↑ where nothing is typed: edit one's last message
-      if (e.key !== "ArrowUp" || body.value || e.shiftKey || e.altKey || e.ctrlKey || e.metaKey) return;
-      const mine = [...messages.querySelectorAll(".message")].findLast((m) => m.dataset.author === live.user && !m.querySelector(".removed"));
-      if (mine) { e.preventDefault(); edit(mine); }
-    });
+    editLast(body, messages);
     // Keyboards that send the character by itself would leave a line break behind.
     body.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); });
     form.addEventListener("submit", (e) => {
@@ -465,7 +479,7 @@ function Room(root) {
       const written = body.value.trim(), text = commanded(written);
       if (written && !text) {
         if (files.some) said.textContent = "A command takes no files. Send them first, or remove them.";
-        else command(written);
+        else command(written, { form, body, said, typed });
         return;
       }
       notice.hidden = true;

@@ -1,7 +1,7 @@
 // The thread beside the room: a message, what answers it, and a composer whose messages answer it. It is fetched when it is opened; from
 // then on it takes what comes and changes from the frames of the room, whether the log shows that or looks back.
 "use strict";
-function Threads(root, { messages, act, send, commanded, came, ended }) { // replies.js loads it
+function Threads(root, { messages, act, send, commanded, command, equip, walk, editLast, pick, leaves, came, ended }) { // replies.js loads it
   const { room, slug } = root.dataset, at = `/rooms/${encodeURIComponent(slug)}`;
   const panel = root.querySelector("#thread-panel"), find = (selector) => panel.querySelector(selector);
   let first = 0;    // seq of the open thread's first message; 0: none is open
@@ -35,6 +35,7 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
   function put(article) { // a message of the room, as it now is
     const seq = Number(article.dataset.seq), there = find(`#t${article.id}`);
     const belongs = seq === first || Number(article.querySelector(".quote")?.dataset.thread) === first;
+    if (there) leaves(there);
     if (!belongs && !(there && article.querySelector(".removed"))) { there?.remove(); return; }
     const list = find(".thread-replies");
     if (!there && find(".earlier") && seq < Number(list.firstElementChild?.dataset.seq)) return; // it comes with those before
@@ -46,8 +47,15 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
     article.id = `t${article.id}`;
     came(article);
     tidy(article);
-    if (there) there.replaceWith(article);
-    else list.insertBefore(article, [...list.children].find((a) => Number(a.dataset.seq) > seq) ?? null);
+    if (there) {
+      const editor = there.querySelector(".editor"), at = there.contains(document.activeElement) ? document.activeElement : null;
+      there.replaceWith(article);
+      if (editor && !article.querySelector(".removed")) { // it was being edited here
+        article.querySelector(".said").append(editor);
+        article.classList.add("editing");
+      }
+      if (at) { article.tabIndex = -1; (at.isConnected ? at : article).focus({ preventScroll: true }); }
+    } else list.insertBefore(article, [...list.children].find((a) => Number(a.dataset.seq) > seq) ?? null);
     if (seq === first) count();
   }
   function frame(f) {
@@ -72,6 +80,7 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
     try {
       const html = await get(`thread=${seq}`);
       if (mine !== turn) return;
+      leaves(panel);
       panel.innerHTML = html;
       panel.hidden = false;
       const opened = !first;
@@ -100,6 +109,7 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
     first = 0;
     early = null;
     panel.hidden = true;
+    leaves(panel);
     panel.replaceChildren();
     if (leave && root.isConnected && location.search.startsWith("?thread")) {
       if (history.state?.thread) history.back(); else history.replaceState(history.state, "", at);
@@ -111,6 +121,12 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
   function set() { // makes what the server sent the open thread
     const log = find(".thread-log"), form = find("form.composer"), area = find("#thread-body");
     first = Number(log.dataset.thread);
+    log.addEventListener("keydown", (e) => {
+      walk(e);
+      if (e.key !== "+" || e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea")) return;
+      e.preventDefault();
+      pick(e.target.closest(".message"));
+    });
     for (const article of panel.querySelectorAll(".message")) tidy(article);
     log.append(Object.assign(document.createElement("div"), { className: "thread-pending" }));
     for (const [id, w] of live.waitingIn(room)) {
@@ -120,14 +136,20 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
     }
     log.scrollTop = log.scrollHeight;
     if (!form) return;
-    const draft = `pgchat:draft:${live.user}:${room}:${first}`, error = find("#thread-error");
+    const draft = `pgchat:draft:${live.user}:${room}:${first}`, error = find("#thread-error"), notice = find(".composer-notice");
+    Writing(area, { slug, box: form });
+    editLast(area, find(".thread-replies"));
+    notice.querySelector("button").addEventListener("click", () => { notice.hidden = true; area.focus(); });
     area.enterKeyHint = touch.breaks() ? "enter" : "send";
     area.required = false; // white space is told by doing nothing
     if (!area.value) area.value = live.load(localStorage, draft) || "";
     let told = 0;
-    area.addEventListener("input", () => {
+    function typed() {
       live.store(localStorage, draft, area.value);
       error.textContent = "";
+    }
+    area.addEventListener("input", () => {
+      typed();
       const now = performance.now();
       if (!area.value.trim() || told && now - told < 3000) return;
       told = now;
@@ -142,7 +164,8 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
       e.preventDefault();
       const written = area.value.trim(), text = commanded(written), article = find(".thread-first .message");
       if (!written) return;
-      if (!text) { error.textContent = "Commands are for the room: type them into its own composer."; return; }
+      if (!text) { command(written, { form, body: area, said: error, typed }); return; } // it is done in the room
+      notice.hidden = true;
       if ([...text].length > 8000) { error.textContent = "This is too long for one message. Shorten it, or send it in parts."; return; }
       told = 0;
       send(text, { seq: first, thread: first, id: article.id.slice(1), author: article.querySelector("header b").textContent }, (id, time) => {
@@ -159,6 +182,7 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
   function showPending(id, text, time) {
     const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
     article.id = `tp-${id}`;
+    article.dataset.seq = "";
     article.classList.add("pending");
     article.querySelector("time").dateTime = time;
     article.querySelector(".body").textContent = text;
@@ -216,6 +240,7 @@ function Threads(root, { messages, act, send, commanded, came, ended }) { // rep
     const asked = location.search.match(/^\?thread=(\d+)$/)?.[1];
     if (!asked) close(false); else if (Number(asked) !== first) open(asked);
   });
+  equip(panel, panel);
   if (!panel.hidden) set();
 
   return { open, frame, failed, dropped };
