@@ -127,6 +127,11 @@ func TestEveryPageOfTheDemo(t *testing.T) {
 		{name: "new-direct", path: "/direct/new", by: ada, ready: `document.querySelector("h1")`},
 		{name: "search", path: "/search?q=deploy", by: ada, ready: `document.querySelector(".hits li")`},
 		{name: "search-help", path: "/search", by: ada, ready: `document.querySelector(".how")`},
+		{name: "pins", path: "/rooms/general/pins", by: ada, ready: `document.querySelectorAll(".pin-list li").length === 2`},
+		{name: "status", path: "/status", by: ada, ready: `document.querySelector("#status-text")`},
+		{name: "direct", path: "/rooms/backend", by: ada, ready: `document.querySelector("#state.live")`, open: `document.querySelector("#view .bar h1 .face") ? document.querySelector("#state.live") : void document.querySelector('#rooms [data-kind=direct][data-name^="bob"] a').click()`},
+		{name: "other-room", path: "/rooms/waffles", by: ada, ready: `document.querySelector("#state.live") && document.querySelector("form.closed")`},
+		{name: "archived-room", path: "/rooms/summer-sale", by: ada, ready: `document.querySelector("#state.live") && document.querySelector("p.closed")`},
 		{name: "not-found", path: "/rooms/nowhere", by: ada, ready: `document.querySelector("h1")`},
 	} {
 		p.by.do(chromedp.Navigate(site.address + p.path))

@@ -116,7 +116,8 @@ func TestWhoTouchesNothingIsAway(t *testing.T) {
 		return chromedp.Void{}, err
 	})
 	ada.do(chromedp.Reload())
-	eve.personIs("#people li", "ada", "away", "", "")
+	eve.personIs("#away li", "ada", "away", "", "")
+	eve.until(`document.querySelector(".away-title:not([hidden])").textContent === "Away — 1" && document.querySelector("#online").textContent === "1"`)
 	ada.personIs(".me", "ada", "away", "", "")
 	eve.accessible("away")
 	eve.screenshot("status-away")

@@ -34,6 +34,8 @@ func TestInAThreadOneWritesAndActsAsInTheRoom(t *testing.T) {
 	keys(kb.Enter)
 	b.until(`document.querySelector(".thread-replies .body strong")?.textContent === "@ed" && !document.querySelector(".pending")`)
 
+	b.until(`document.querySelector("#messages .thread-link .repliers")?.title === "ada" && document.querySelectorAll("#messages .thread-link .face").length === 1`)
+
 	// Commands are done in the room and answered here; what is wrong stays to be mended.
 	keys("/topic Launch" + kb.Enter)
 	b.until(`document.querySelector("#thread-panel .composer-notice:not([hidden]) p")?.textContent === "The topic is changed." && document.querySelector(".bar .topic").textContent === "Launch"`)

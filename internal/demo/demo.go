@@ -116,6 +116,25 @@ func (f *filler) fill(ctx context.Context, c conversation) error {
 	if err := f.queries.InsertPastMessages(ctx, past); err != nil {
 		return fmt.Errorf("insert %d messages: %w", len(past.Bodies), err)
 	}
+	for i, m := range c.messages {
+		if m.pinnedBy == "" {
+			continue
+		}
+		pin := store.AddPinParams{RoomID: room.ID, Seq: room.LastSeq + int64(i) + 1, UserID: f.users[m.pinnedBy].ID}
+		if _, err := f.queries.AddPin(ctx, pin); err != nil {
+			return fmt.Errorf("pin message %d: %w", pin.Seq, err)
+		}
+	}
+	if c.muted {
+		if err := f.rooms.Prefer(ctx, f.users[Reader].ID, room.ID, false, chat.NotifyNothing); err != nil {
+			return err
+		}
+	}
+	if c.archived {
+		if err := f.rooms.Archive(ctx, f.users[c.members[0]], room, true); err != nil {
+			return err
+		}
+	}
 	if err := f.queries.DateLines(ctx, room.ID); err != nil {
 		return fmt.Errorf("date what happened to the room: %w", err)
 	}
@@ -159,6 +178,7 @@ type conversation struct {
 	members           []string
 	messages          []message
 	unread            int64 // how many of the newest the reader has not read
+	muted, archived   bool  // muted: for the reader
 }
 
 type message struct {
@@ -166,7 +186,8 @@ type message struct {
 	at           time.Time
 	reactions    []reaction
 	files        []string
-	answers      int // how many messages before it is the one that it answers; 0: none
+	answers      int    // how many messages before it is the one that it answers; 0: none
+	pinnedBy     string // "": nobody
 }
 
 type reaction struct {
@@ -220,6 +241,12 @@ func parse(text string, now time.Time) ([]conversation, error) {
 				return nil, wrong("no number of messages")
 			}
 			c.unread = n
+		case word == "muted":
+			c.muted = true
+		case word == "archived":
+			c.archived = true
+		case len(c.messages) > 0 && word == "!":
+			c.messages[len(c.messages)-1].pinnedBy = rest
 		case len(c.messages) > 0 && strings.HasPrefix(line, "\t"):
 			m := &c.messages[len(c.messages)-1]
 			m.body = strings.TrimLeft(m.body+"\n"+line[1:], "\n")

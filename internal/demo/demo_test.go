@@ -18,12 +18,14 @@ func TestAnEmptyDatabaseIsFilledOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if filled.People != 8 || filled.Rooms != 9 || filled.Messages < 90 || filled.Reactions < 30 || filled.Files != 2 {
+	if filled.People != 8 || filled.Rooms != 11 || filled.Messages < 90 || filled.Reactions < 30 || filled.Files != 2 {
 		t.Errorf("filled %+v", filled)
 	}
 	for what, sql := range map[string]string{
 		"messages in the future, or out of order": `select count(*) from chat.messages m left join chat.messages b on b.room_id = m.room_id and b.seq = m.seq - 1
 			where m.created_at > $1 or m.created_at < b.created_at`,
+		"pins, muted and archived rooms other than there should be": `select count(*) from (select 1) x where $1::timestamptz is not null and ((select count(*) from chat.pins) <> 2
+			or (select count(*) from chat.members where notify = 'nothing') <> 1 or (select count(*) from chat.rooms where archived_at is not null) <> 1)`,
 		"rooms with gaps": `select count(*) from chat.gaps where $1::timestamptz is not null`,
 		"too few replies and threads": `select count(*) from (select 1) x where $1::timestamptz is not null and ((select count(*) from chat.replies) < 10
 			or (select count(distinct thread) from chat.replies r join chat.messages m on m.room_id = r.room_id and m.seq = r.thread where m.extra ? 'thread') < 5)`,

@@ -110,7 +110,7 @@ func TestEveryPairOfTextAndGroundHasEnoughContrast(t *testing.T) {
 		light[m[1]] = luminance(number(m[2])/100, number(m[3]), number(m[4]))
 		dark[m[1]] = luminance(number(m[5])/100, number(m[6]), number(m[7]))
 	}
-	pairs := [][2]string{{"on-accent", "accent"}, {"warn", "warn-tint"}, {"ink", "mention"}, {"code-text", "side"}}
+	pairs := [][2]string{{"on-accent", "accent"}, {"warn", "warn-tint"}, {"ink", "mention"}, {"code-text", "side"}, {"on-warn", "warn"}, {"ink2", "mention"}, {"accent", "mention"}}
 	for _, ground := range []string{"ground", "side", "raised", "tint"} {
 		for _, ink := range []string{"ink", "ink2", "accent", "warn"} {
 			pairs = append(pairs, [2]string{ink, ground})

@@ -33,6 +33,15 @@ function Past(root, { log, messages, has, hooks }) {
     hooks.changed();
   }
 
+  // quietly changes the log without having a screen reader read it out: it is no news.
+  let silence = 0;
+  function quietly(change) {
+    messages.ariaLive = "off";
+    clearTimeout(silence);
+    silence = setTimeout(() => { messages.ariaLive = "polite"; }, 1000);
+    change();
+  }
+
   // --- what comes in, what goes out -------------------------------------------------------------------------------------
   const editors = new Map(); // id → the editor of a message that was dropped while it was open
   const changes = new Map(); // id → HTML of messages that changed while they were on their way here
@@ -116,8 +125,10 @@ function Past(root, { log, messages, has, hooks }) {
       keep(() => {
         done();
         const from = first(), to = end();
-        insert(list.filter((a) => upward ? seqOf(a) < from : seqOf(a) > to), (some) => upward ? messages.prepend(...some) : messages.append(...some));
-        hooks.arrange();
+        quietly(() => {
+          insert(list.filter((a) => upward ? seqOf(a) < from : seqOf(a) > to), (some) => upward ? messages.prepend(...some) : messages.append(...some));
+          hooks.arrange();
+        });
         ends();
       });
       prune();
@@ -165,10 +176,12 @@ function Past(root, { log, messages, has, hooks }) {
 
   // --- going somewhere --------------------------------------------------------------------------------------------------
   function replace(list) {
-    for (const article of articles()) take(article);
-    messages.replaceChildren();
-    insert(list, (some) => messages.append(...some));
-    hooks.arrange();
+    quietly(() => {
+      for (const article of articles()) take(article);
+      messages.replaceChildren();
+      insert(list, (some) => messages.append(...some));
+      hooks.arrange();
+    });
     ends();
   }
   function show(article) {

@@ -36,7 +36,7 @@ const live = (() => {
     if (!view) return;
     const unsent = [...waiting.values()].filter((w) => !w.failed).length;
     const why = view.ended || ended;
-    let kind = "live", text = `Live · ${view.online} online`;
+    let kind = "live", text = "Live";
     if (why) { kind = "offline"; text = why; }
     else if (!socket) {
       const offline = !navigator.onLine || unsent > 0;

@@ -41,9 +41,26 @@ const people = (() => {
   const authors = new CSSStyleSheet(); // the emoji beside the names of those who wrote messages
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, authors];
   const quoted = (text) => [...text].map((c) => `\\${c.codePointAt(0).toString(16)} `).join("");
+  function part() { // who is away stands apart
+    const here = find("people"), away = find("away");
+    if (!away) return;
+    for (const li of document.querySelectorAll(".people li")) {
+      const list = li.querySelector(".dot.away") ? away : here;
+      if (li.parentNode === list) continue;
+      const focused = li.contains(document.activeElement) ? document.activeElement : null;
+      const name = (one) => one.querySelector("button").title;
+      list.insertBefore(li, [...list.children].find((other) => name(other).localeCompare(name(li), undefined, { sensitivity: "base" }) > 0) ?? null);
+      focused?.focus({ preventScroll: true });
+    }
+    const title = away.previousElementSibling;
+    title.hidden = !away.children.length;
+    set(title.querySelector("span"), String(away.children.length));
+    set(find("online"), String(here.children.length));
+  }
   let timer = 0, authorRules = "";
   function showAll() {
     for (const el of document.querySelectorAll("[data-person]")) show(el);
+    part();
     const rules = [], ends = [];
     for (const [id, p] of known) {
       const { emoji } = says(p);
@@ -195,6 +212,8 @@ const people = (() => {
       if (idle) tell(true);
       ask();
     },
+    // came takes the list of the people in the room, which was replaced.
+    came() { take(); showAll(); },
     // quiet reports whether the reader is not to be disturbed.
     quiet: () => known.has(me) && isQuiet(known.get(me)),
   };

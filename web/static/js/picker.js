@@ -103,7 +103,7 @@ const EmojiPicker = (() => {
     const head = make("div", "row");
     search = make("input", "", { type: "text", role: "combobox", "aria-label": "Search the emoji", placeholder: "Search, such as tada", "aria-controls": "picker-list", "aria-expanded": true, "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false" });
     const close = make("button", "icon-button", { type: "button", "aria-label": "Close" });
-    close.textContent = "✕";
+    close.append(document.querySelector("#shortcuts .icon-button svg").cloneNode(true));
     head.append(search, close);
     bar = make("div", "categories", { role: "group", "aria-label": "Categories" });
     categories.forEach(([name, entries], i) => {

@@ -7,7 +7,6 @@ function Room(root) {
   const messages = find("#messages");
   const pending = find("#pending");
   const jump = find("#jump");
-  const online = find("#online");
   const form = find("#composer");
   const body = find("#body");
   const maxBody = 8000;
@@ -16,7 +15,7 @@ function Room(root) {
   const has = { seq, rev }; // what the connection has told: all messages up to seq and all changes up to rev
 
   const view = {
-    root, room, slug, title, ended: "", online: Number(online.textContent),
+    root, room, slug, title, ended: "", online: root.querySelectorAll(".people li").length,
     cursor: () => `${has.seq}.${has.rev}`,
     problem, end, failed, before, after, shown, hidden, mark,
     go: (seq) => past.go(seq),
@@ -24,6 +23,7 @@ function Room(root) {
       const line = find("#state-text");
       find("#state").className = `state ${kind}`;
       if (line.textContent !== text) line.textContent = text;
+      find("#state-online").textContent = kind === "live" ? `· ${view.online} online` : ""; // not told aloud each time
     },
   };
 
@@ -386,6 +386,7 @@ function Room(root) {
   const length = (text) => [...text.trim()].length;
   function typed() {
     live.store(localStorage, drafts, body.value);
+    sidebar.draft(room);
     const n = length(body.value);
     counter.textContent = n > maxBody - 500 ? `${n.toLocaleString()} of ${maxBody.toLocaleString()}` : "";
     counter.classList.toggle("over", n > maxBody);
@@ -533,7 +534,7 @@ function Room(root) {
         showTyping(frame.typing);
         break;
       case "presence":
-        view.online = online.textContent = frame.online;
+        view.online = frame.online;
         live.showState();
         break;
     }
@@ -564,6 +565,7 @@ function Room(root) {
       if (then.there) toBottom();
       else if (then.above) log.scrollTop -= log.scrollHeight - then.height;
     }
+    if (frame.type === "presence") { find("#away").replaceChildren(); people.came(); }
     if (frame.type !== "messages") return;
     const read = sidebar.read(room);
     has.seq = frame.last;

@@ -16,12 +16,23 @@ const sidebar = (() => {
     return { count: muted ? n.mentions : count, forMe };
   }
 
+  const drafts = `pgchat:draft:${document.body.dataset.user}:`;
+  function showDraft(room) {
+    let text = null;
+    try { text = localStorage.getItem(drafts + room); } catch { /* private browsing: nothing is kept */ }
+    const pencil = item(room)?.querySelector(".draft");
+    if (pencil) pencil.hidden = !text?.trim();
+  }
+  addEventListener("storage", (e) => { if (e.key?.startsWith(drafts)) showDraft(e.key.slice(drafts.length).split(":")[0]); }); // from another page
+
   function showItem(li) {
     const { count, forMe } = asks(li), badge = li.querySelector(".badge");
     badge.textContent = forMe || count > 99 && "99+" || count || "";
     badge.classList.toggle("mention", forMe > 0);
     badge.setAttribute("aria-label", forMe ? `${forMe} for you, ${count} unread` : `${count} unread`);
     badge.hidden = count === 0;
+    li.querySelector(".muted").hidden = li.dataset.notify !== "nothing";
+    showDraft(li.dataset.room);
     const here = li.querySelector("a").pathname === path;
     if (here) li.querySelector("a").setAttribute("aria-current", "page"); else li.querySelector("a").removeAttribute("aria-current");
     const list = document.getElementById(count > 0 && !here ? "unread-rooms" : "starred" in li.dataset ? "starred-rooms" : isDirect(li) ? "direct-rooms" : "other-rooms");
@@ -131,6 +142,7 @@ const sidebar = (() => {
       title = named;
       showAll();
     },
+    draft: showDraft,
     link: (at) => items().map((li) => li.querySelector("a")).find((a) => a.pathname === at),
   };
 })();
