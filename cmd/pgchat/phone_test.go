@@ -124,3 +124,49 @@ func TestOnAPhoneEnterBreaksTheLine(t *testing.T) {
 	b.do(chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(2)))
 	b.until(`document.querySelector("#thread-panel .thread-replies .body")?.innerText === "one\ntwo"`)
 }
+
+func TestTheToolsOfAMessageFitAFinger(t *testing.T) {
+	site, _ := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.say("Hold me")
+	b.sees("Hold me")
+	const shown = `[...document.querySelectorAll("#tools button")].filter((b) => b.offsetWidth)`
+	b.at(1)
+	b.until(shown + `.length === 9`)
+	b.phone()
+	b.until(shown + `.map((b) => b.ariaLabel).join() === "React,Reply,Open the thread,Copy the text,More"`)
+	const fit = shown + `.every((b) => { const r = b.getBoundingClientRect(); return r.width >= 44 && r.height >= 44 && r.left >= 0 && r.right <= 390 && r.top >= 0 &&
+		b.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2)); })`
+	b.until(fit)
+	b.accessible("tools of a phone")
+
+	// What "More" shows takes the focus, and it is the next that Tab leads to.
+	b.do(chromedp.Focus(chromedp.CSS("#tools .more")), chromedp.KeyEvent(kb.Enter))
+	b.until(shown + `.length === 9 && document.activeElement.matches("#tools .copy-link")`)
+	b.until(fit)
+	b.screenshot("phone-tools")
+	b.phone()
+	b.do(chromedp.KeyEvent(kb.Tab))
+	b.until(`document.activeElement.matches("#tools .edit")`)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(`document.activeElement.matches(".editor textarea") && document.querySelector("#tools").hidden`)
+
+	// By a finger.
+	b.do(chromedp.Click(chromedp.CSS(".editor .cancel")))
+	hold := b.middle("#messages .body")
+	b.finger(input.DispatchTouchEventTypeTouchStart, hold)
+	b.until(shown + `.length === 5`)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	more := b.middle("#tools .more")
+	b.finger(input.DispatchTouchEventTypeTouchStart, more)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	b.until(shown + `.length === 9`)
+
+	// Of five each has its place.
+	b.clicks("#tools .delete")
+	b.until(`document.querySelector("#messages .removed")`)
+	b.at(1)
+	b.until(shown + `.length < 6 && document.querySelector("#tools .more").hidden`)
+	b.until(fit)
+}

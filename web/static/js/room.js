@@ -162,7 +162,12 @@ function Room(root) {
   const sourceOf = (article) => article.dataset.source ?? article.querySelector(".body").textContent;
 
   // --- a message's tools ----------------------------------------------------------------------------------------------
-  const tools = find("#tools");
+  const tools = find("#tools"), more = tools.querySelector(".more");
+  more.addEventListener("click", (e) => {
+    e.stopPropagation();
+    tools.classList.add("all");
+    tools.querySelector(".rest").focus({ preventScroll: true });
+  });
   function showTools(article) {
     if (!article?.dataset.seq || article.classList.contains("editing")) { hideTools(); return; }
     const mine = article.dataset.author === live.user, there = !article.querySelector(".removed"), beside = article.closest("#thread-panel") !== null;
@@ -173,7 +178,14 @@ function Room(root) {
     tools.querySelector(".reply").hidden = !there || !body || beside;
     tools.querySelector(".edit").hidden = !mine || !there || !body;
     tools.querySelector(".delete").hidden = !(mine || "may" in root.dataset) || !there || !body;
-    if (tools.parentNode !== article) article.append(tools);
+    const offered = [...tools.children].filter((tool) => tool !== more && !tool.hidden);
+    offered.forEach((tool, i) => tool.classList.toggle("rest", offered.length > 5 && i > 3)); // where they are large there is place for five
+    more.hidden = offered.length < 6;
+    if (tools.parentNode !== article) {
+      tools.classList.remove("all");
+      tools.classList.toggle("above", article.getBoundingClientRect().top > innerHeight / 2);
+      article.append(tools);
+    }
     tools.hidden = false;
   }
   function hideTools() {
