@@ -170,3 +170,23 @@ func TestTheToolsOfAMessageFitAFinger(t *testing.T) {
 	b.until(shown + `.length < 6 && document.querySelector("#tools .more").hidden`)
 	b.until(fit)
 }
+
+func TestARoomIsStarredInItsSettings(t *testing.T) {
+	site, _ := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.phone()
+	settings := func() {
+		b.do(chromedp.Navigate(site.address + "/rooms/general/settings"))
+		b.until(`document.readyState === "complete" && location.pathname.endsWith("/settings")`)
+	}
+	settings()
+	b.until(`!document.querySelector("[name=starred]").checked && document.querySelector(".choice.starred").getBoundingClientRect().height >= 44`)
+	b.accessible("settings on a phone")
+	b.screenshot("phone-settings")
+	b.phone()
+	b.do(chromedp.Click(chromedp.CSS("[name=starred]")), chromedp.Submit(chromedp.CSS("[name=starred]")))
+	b.until(`location.pathname.endsWith("/settings") && document.querySelector('#starred-rooms a[href="/rooms/general"]') && document.querySelector("[name=starred]").checked`)
+	b.do(chromedp.Click(chromedp.CSS("[name=starred]")), chromedp.Submit(chromedp.CSS("[name=starred]")))
+	b.until(`location.pathname.endsWith("/settings") && !document.querySelector('#starred-rooms a') && !document.querySelector("[name=starred]").checked`)
+}

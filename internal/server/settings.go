@@ -128,7 +128,7 @@ func (s *Server) prefer(r *http.Request, user chat.User, room chat.Room) (string
 		starred, to = given == "true", roomPath(room.Slug)
 	}
 	if given := r.PostForm.Get("notify"); given != "" {
-		notify = given
+		notify, to = given, settingsPath(room) // the form there sends both
 	}
 	return to, s.Rooms.Prefer(r.Context(), user.ID, room.ID, starred, notify)
 }

@@ -163,6 +163,15 @@ func TestHowAMemberWantsARoom(t *testing.T) {
 	s.do(t, ada, "POST", "/rooms/general/preferences", form("notify", "nothing")).want(t, 303)
 	s.do(t, ada, "GET", "/rooms/general/settings", nil).want(t, 200, `value="nothing" checked`)
 	s.do(t, ada, "GET", "/sidebar", nil).want(t, 200, "data-starred", `data-notify="nothing"`)
+	// The settings' form sends both; what is not ticked is not sent, but for what stands behind it.
+	both := url.Values{"notify": {"nothing"}, "starred": {"false"}}
+	if a := s.do(t, ada, "POST", "/rooms/general/preferences", both); a.location != "/rooms/general/settings" {
+		t.Errorf("the settings' form led to %q with %d", a.location, a.status)
+	}
+	s.do(t, ada, "GET", "/rooms/general/settings", nil).want(t, 200, `name="starred" value="true">`)
+	both["starred"] = []string{"true", "false"}
+	s.do(t, ada, "POST", "/rooms/general/preferences", both).want(t, 303)
+	s.do(t, ada, "GET", "/rooms/general/settings", nil).want(t, 200, `name="starred" value="true" checked>`)
 	s.do(t, ada, "POST", "/rooms/general/preferences", form("notify", "often")).want(t, 422, "all messages, of mentions, or of nothing")
 	s.do(t, s.signUp(t, "eve"), "GET", "/sidebar", nil).want(t, 200, `data-notify="mentions"`)
 	if _, err := s.pool.Exec(t.Context(), `insert into chat.rooms (slug, name) values ('other', 'other')`); err != nil {
