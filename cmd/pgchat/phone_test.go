@@ -190,3 +190,20 @@ func TestARoomIsStarredInItsSettings(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("[name=starred]")), chromedp.Submit(chromedp.CSS("[name=starred]")))
 	b.until(`location.pathname.endsWith("/settings") && !document.querySelector('#starred-rooms a') && !document.querySelector("[name=starred]").checked`)
 }
+
+func TestWhoIsSignedOutComesBackToTheMessage(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.say("Here")
+	b.sees("Here")
+	b.phone()
+	b.do(chromedp.Navigate(site.address + "/rooms/general?at=1"))
+	b.until(`document.querySelector("#state.live") && document.querySelector("#messages .message")`)
+	exec(t, db, `delete from chat.sessions`)
+	b.until(`document.querySelector("#composer-error a")?.getAttribute("href") === "/sign-in?next=%%2Frooms%%2Fgeneral%%3Fat%%3D1"`)
+	b.do(chromedp.Click(chromedp.CSS("#composer-error a")))
+	b.until(`document.querySelector("#password")`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#name"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), "correct horse battery"), chromedp.Submit(chromedp.CSS("#password")))
+	b.until(`document.querySelector("#state.live") && location.search === "?at=1"`)
+}

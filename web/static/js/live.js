@@ -199,7 +199,7 @@ const live = (() => {
     if (e.detail.code === 1008 || e.detail.code === 1009) end("Disconnected", "Load the page again", location.pathname);
     showState();
   });
-  const signedOut = () => end("You are signed out", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  const signedOut = () => end("You are signed out", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   // A browser does not tell its page why a WebSocket was refused; the same address, asked without one, does.
   async function askWhy() {
     try {
