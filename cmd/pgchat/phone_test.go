@@ -207,3 +207,37 @@ func TestWhoIsSignedOutComesBackToTheMessage(t *testing.T) {
 	b.do(chromedp.SendKeys(chromedp.CSS("#name"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), "correct horse battery"), chromedp.Submit(chromedp.CSS("#password")))
 	b.until(`document.querySelector("#state.live") && location.search === "?at=1"`)
 }
+
+func TestTheFocusStaysInAMessageThatChanges(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.say("First")
+	b.sees("First")
+	exec(t, db, `select chat.post('general', 'ada', 'Second', reply_to => 1)`)
+	b.until(`document.querySelector('#messages [data-seq="2"] .quote') && document.querySelector('#messages [data-seq="1"] .thread-link')`)
+	b.phone()
+	changes := func(seq int) {
+		b.t.Helper()
+		b.until(`(window.then = document.querySelector('#messages [data-seq="%d"]'))`, seq)
+		exec(t, db, `update chat.messages set body = body || '.' where seq = $1`, seq)
+		b.until(`!window.then.isConnected && document.querySelector('#messages [data-seq="%d"]')`, seq)
+	}
+	for selector, seq := range map[string]int{".when": 1, ".thread-link": 1, ".quote": 2} {
+		b.until(`(() => { const e = document.querySelector('#messages [data-seq="%d"] %s'); e.focus(); return document.activeElement === e; })()`, seq, selector)
+		changes(seq)
+		b.until(`document.activeElement.matches('#messages [data-seq="%d"] %s')`, seq, selector)
+	}
+
+	// Among its tools, those behind "More" too.
+	b.at(1)
+	b.do(chromedp.Focus(chromedp.CSS("#tools .more")), chromedp.KeyEvent(kb.Enter))
+	b.until(`document.activeElement.matches("#tools .copy-link")`)
+	changes(1)
+	b.until(`document.activeElement.matches('#messages [data-seq="1"] #tools .copy-link') && document.activeElement.offsetWidth === 44`)
+
+	// What is gone leaves the focus to its message.
+	b.until(`(() => { document.querySelector("#tools .edit").focus(); return document.activeElement.matches("#tools .edit"); })()`)
+	exec(t, db, `update chat.messages set deleted_at = now() where seq = 1`)
+	b.until(`document.querySelector('#messages [data-seq="1"] .removed') && document.activeElement.matches('#messages [data-seq="1"]')`)
+}

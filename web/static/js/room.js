@@ -511,6 +511,7 @@ function Room(root) {
 
   // --- what comes -------------------------------------------------------------------------------------------------------
   let kept = null, keptFocus = false; // the editor of a message that is swapped, and whether one types in it
+  let at = ""; // what had the focus of a message that is swapped, as a selector
   let then = { there: true, height: 0, above: false }; // the log before a swap; above: one reads above what is swapped
   function before(frame) { // reports whether the frame is to be swapped in
     then = { there: atNewest(), height: log.scrollHeight };
@@ -532,6 +533,8 @@ function Room(root) {
         pins.changed(frame);
         kept = article?.querySelector(".editor") ?? null;
         keptFocus = kept?.contains(document.activeElement) ?? false;
+        at = article && !keptFocus ? focused(article) : "";
+        then.all = tools.classList.contains("all");
         if (article?.contains(tools)) hideTools();
         then.above = article?.getBoundingClientRect().top >= log.getBoundingClientRect().top;
         return article !== null;
@@ -551,6 +554,17 @@ function Room(root) {
         break;
     }
     return true;
+  }
+  function focused(article) { // "": nothing, or what reactions.js looks after
+    const e = document.activeElement;
+    if (e === article || !article.contains(e) || e.matches(".reaction")) return "";
+    return tools.contains(e) ? `#tools .${e.classList[1]}` : [".when", ".quote", ".thread-link"].find((s) => e.matches(s)) ?? ".gone-with-it";
+  }
+  function focusOn(article) { // or on the message, where it has no such thing any more
+    if (at.startsWith("#tools")) { showTools(article); tools.classList.toggle("all", then.all); }
+    const to = article.querySelector(at), there = to?.checkVisibility() ? to : article;
+    if (there === article) article.tabIndex = -1;
+    there.focus({ preventScroll: true });
   }
   function takeLines(html) {
     const fragment = document.createElement("template"), there = atNewest();
@@ -574,6 +588,7 @@ function Room(root) {
       }
       if (firstNew?.id === article?.id) firstNew = article;
       arrange();
+      if (at && article) focusOn(article);
       if (then.there) toBottom();
       else if (then.above) log.scrollTop -= log.scrollHeight - then.height;
     }
