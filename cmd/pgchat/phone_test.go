@@ -126,7 +126,7 @@ func TestOnAPhoneEnterBreaksTheLine(t *testing.T) {
 }
 
 func TestTheToolsOfAMessageFitAFinger(t *testing.T) {
-	site, _ := one(t)
+	site, db := one(t)
 	b := openBrowser(t)
 	b.signUp(site.address, "ada")
 	b.say("Hold me")
@@ -153,7 +153,7 @@ func TestTheToolsOfAMessageFitAFinger(t *testing.T) {
 	b.until(`document.activeElement.matches(".editor textarea") && document.querySelector("#tools").hidden`)
 
 	// By a finger.
-	b.do(chromedp.Click(chromedp.CSS(".editor .cancel")))
+	b.clicks(".editor .cancel") // a mouse would stay over the message
 	hold := b.middle("#messages .body")
 	b.finger(input.DispatchTouchEventTypeTouchStart, hold)
 	b.until(shown + `.length === 5`)
@@ -163,7 +163,21 @@ func TestTheToolsOfAMessageFitAFinger(t *testing.T) {
 	b.finger(input.DispatchTouchEventTypeTouchEnd)
 	b.until(shown + `.length === 9`)
 
+	// Who taps a reaction wants nothing else.
+	log := b.middle("#log")
+	b.finger(input.DispatchTouchEventTypeTouchStart, log)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	exec(t, db, `insert into chat.users (name) values ('eve')`)
+	exec(t, db, `insert into chat.members (room_id, user_id) select r.id, u.id from chat.rooms r, chat.users u on conflict do nothing`)
+	exec(t, db, `select chat.react('general', 1, name, '👍') from chat.users`)
+	b.until(`document.querySelector("#messages .reaction[aria-pressed=true]")?.textContent === "👍2" && document.querySelector("#tools").hidden`)
+	chip := b.middle("#messages .reaction")
+	b.finger(input.DispatchTouchEventTypeTouchStart, chip)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	b.until(`document.querySelector("#messages .reaction[aria-pressed=false]")?.textContent === "👍1" && document.querySelector("#tools").hidden`)
+
 	// Of five each has its place.
+	b.at(1)
 	b.clicks("#tools .delete")
 	b.until(`document.querySelector("#messages .removed")`)
 	b.at(1)

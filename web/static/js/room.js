@@ -194,7 +194,9 @@ function Room(root) {
   }
   function equip(list, around) { // has the messages in it show them
     list.addEventListener("pointerover", (e) => { if (e.pointerType === "mouse") showTools(e.target.closest(".message")); });
-    list.addEventListener("focusin", (e) => showTools(e.target.closest(".message")));
+    list.addEventListener("focusin", (e) => { // a chip that is tapped is not asked for more
+      if (!e.target.matches(".reaction:not(:focus-visible)")) showTools(e.target.closest(".message"));
+    });
     touch.press(around, (e) => e.target.closest("a, input, textarea, .reaction[value], #tools") ? null : e.target.closest(".message"), showTools);
     list.addEventListener("contextmenu", (e) => { // a long press, of pens too
       const article = e.target.closest(".message");
