@@ -68,6 +68,26 @@ func TestMessagesAreEditedAndDeletedInThePage(t *testing.T) {
 	tools(eve, 3)
 	eve.until(`document.querySelector("#tools .delete").hidden && document.querySelector("#tools .edit").hidden && !document.querySelector("#tools .copy").hidden`)
 
+	// Before the change has come, what is edited again is what was saved.
+	eve.until(`(() => { window.hold = (e) => { if (JSON.parse(e.detail.message.data).type === "change") { e.preventDefault(); e.stopImmediatePropagation(); } };
+		addEventListener("htmx:ws:before:message:incoming", hold, true); return true; })()`)
+	eve.say("frist")
+	eve.sees("frist")
+	eve.do(chromedp.KeyEvent(kb.ArrowUp))
+	eve.until(`%s?.value === "frist" && (%[1]s.value = "", true)`, editor)
+	eve.do(chromedp.SendKeys(chromedp.CSS(".editor textarea"), "first\r"))
+	eve.until(`!%s && document.activeElement.id === "body"`, editor)
+	eve.do(chromedp.KeyEvent(kb.ArrowUp))
+	eve.until(`%s?.value === "first"`, editor)
+	eve.do(chromedp.SendKeys(chromedp.CSS(".editor textarea"), ", again\r"))
+	ada.sees("first, again")
+	eve.until(`!%s && (removeEventListener("htmx:ws:before:message:incoming", hold, true), true)`, editor)
+	eve.say("one more") // what it says comes after the changes
+	eve.sees("one more")
+	eve.do(chromedp.Reload())
+	eve.until(`document.querySelector("#state.live")`)
+	eve.sees("first, again")
+
 	// While the server is away it is told, and the text stays.
 	eve.do(chromedp.Click(chromedp.CSS("#body")), chromedp.KeyEvent(kb.ArrowUp))
 	eve.until(`(%s.value = "kept", true)`, editor)

@@ -250,7 +250,7 @@ function Room(root) {
   }
   function edit(article) {
     if (article.classList.contains("editing")) return;
-    const id = idOf(article), text = article.querySelector(".body").hidden ? "" : sourceOf(article);
+    const id = idOf(article), text = article.saved ?? (article.querySelector(".body").hidden ? "" : sourceOf(article));
     const names = [...article.querySelectorAll(".files [data-name]")].map((f) => f.dataset.name).join(", "); // what it says without a text
     const editor = document.createElement("form");
     editor.className = "editor";
@@ -278,7 +278,12 @@ function Room(root) {
       if (area.value.trim() === text) { close(); return; }
       if (!length(area.value) && !names) { say("A message needs some text. To remove it, delete it."); return; }
       if (length(area.value) > maxBody) { say("This is too long for one message."); return; }
-      try { await act(id, "edit", { body: area.value.trim() || names }); close(); } catch (why) { say(why.message); }
+      const saved = area.value.trim(), now = editor.closest(".message");
+      try {
+        await act(id, "edit", { body: saved || names });
+        now.saved = saved; // until the change comes, which brings another element
+        close();
+      } catch (why) { say(why.message); }
     });
     Writing(area, { slug, box: editor });
     area.focus();
