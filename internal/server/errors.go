@@ -2,7 +2,9 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/pgchat/pgchat/internal/chat"
@@ -78,7 +80,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		f.SignIn = backTo(r)
 	}
 	if f.Status >= http.StatusInternalServerError {
-		s.Log.Error("a request failed", "request", f.RequestID, "method", r.Method, "path", r.URL.Path, "error", cause)
+		level := slog.LevelError
+		if errors.Is(cause, context.Canceled) && r.Context().Err() != nil {
+			level = slog.LevelDebug // who asked has gone to another page, which is nobody's fault
+		}
+		s.Log.Log(r.Context(), level, "a request failed", "request", f.RequestID, "method", r.Method, "path", r.URL.Path, "error", cause)
 	}
 	if wantsJSON(r) {
 		code := chat.Unavailable

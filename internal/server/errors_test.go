@@ -1,13 +1,39 @@
 package server_test
 
 import (
+	"bytes"
+	"context"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/page"
+	"github.com/pgchat/pgchat/internal/pgtest"
+	"github.com/pgchat/pgchat/internal/server"
 )
+
+// Who goes to another page before this one has come is no error of the server's.
+func TestARequestWhoseBrowserHasGoneIsNoErrorInTheLog(t *testing.T) {
+	pool, pages := pgtest.Pool(t), new(page.Pages)
+	var log bytes.Buffer
+	h := server.New(server.Config{Sessions: chat.NewSessions(pool), Pages: pages, Log: slog.New(slog.NewTextHandler(&log, nil))}).Handler()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/sidebar", nil)
+	req.Header.Set("HX-Request", "true")
+	req.AddCookie(&http.Cookie{Name: "pgchat_session", Value: strings.Repeat("a", 43)})
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, req)
+	if answer.Code != http.StatusInternalServerError || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("status %d, log:\n%s", answer.Code, &log)
+	}
+}
 
 // A database that takes no more connections is answered as what it is, not as a fault of ours.
 func TestAPageWithoutItsDatabaseSaysSo(t *testing.T) {
