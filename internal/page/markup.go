@@ -276,7 +276,7 @@ func (m *markup) colour(document ast.Node, body string) {
 	if slow {
 		return
 	}
-	until := time.Now().Add(colourWithin)
+	left := colourWithin
 	_ = ast.Walk(document, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // its error is one of ours, and we have none
 		block, is := n.(*ast.FencedCodeBlock)
 		if !is || !entering {
@@ -286,11 +286,11 @@ func (m *markup) colour(document ast.Node, body string) {
 		if lexer == nil {
 			return ast.WalkContinue, nil
 		}
-		html, err := highlight(lexer, string(block.Lines().Value([]byte(body))), until)
+		html, took, err := highlight(lexer, string(block.Lines().Value([]byte(body))), left)
 		if err == nil {
 			block.SetAttributeString(coloured, html)
 		}
-		if time.Now().Before(until) {
+		if left -= took; left > 0 {
 			return ast.WalkContinue, nil
 		}
 		m.lock.Lock()
@@ -309,24 +309,28 @@ var formatter = chromahtml.New(chromahtml.WithClasses(true), chromahtml.PreventS
 var errTooSlow = errors.New("colouring takes too long")
 
 // highlight makes HTML of code. Some languages of chroma's panic at some texts.
-func highlight(lexer chroma.Lexer, code string, until time.Time) (html []byte, err error) {
+func highlight(lexer chroma.Lexer, code string, within time.Duration) (html []byte, took time.Duration, err error) {
+	began := time.Now()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("read the code: %v", r)
 		}
+		took = time.Since(began)
 	}()
+	_, _ = lexer.Tokenise(nil, "") // a language's first use compiles its rules, which is not the code's fault
+	began = time.Now()
 	next, err := chroma.Coalesce(lexer).Tokenise(nil, code)
 	if err != nil {
-		return nil, fmt.Errorf("read the code: %w", err)
+		return nil, 0, fmt.Errorf("read the code: %w", err)
 	}
 	var tokens []chroma.Token
 	for token := next(); token != chroma.EOF; token = next() {
-		if time.Now().After(until) {
-			return nil, errTooSlow
+		if time.Since(began) > within {
+			return nil, 0, errTooSlow
 		}
 		tokens = append(tokens, token)
 	}
 	var out bytes.Buffer
 	err = formatter.Format(&out, styles.Fallback, chroma.Literator(tokens...))
-	return out.Bytes(), err
+	return out.Bytes(), 0, err
 }
