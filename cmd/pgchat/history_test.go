@@ -288,3 +288,27 @@ func TestLookingBackWithoutJavaScript(t *testing.T) {
 	b.until(`document.querySelector(".log-notice")?.textContent.includes("Nothing was said") && %s.at(-1) === "message 200" && document.querySelector("#newer").hidden`, shown)
 	b.screenshot("no-such-day")
 }
+
+func TestAPageIsLoadedAgainWhereItWasRead(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 300)
+	b.do(chromedp.Navigate(site.address + "/rooms/general?at=100"))
+	b.until(foundInSight, 100)
+	const at = `Math.round(document.querySelector("#messages [data-seq='100']")?.getBoundingClientRect().top)`
+	b.until(`(() => { document.querySelector("#log").scrollTop += 7; return %s; })()`, at)
+	was := evaluated[int](b, at)
+	b.do(chromedp.Navigate(site.address + "/rooms"))
+	b.until(`document.querySelector(".room-cards")`)
+	b.do(chromedp.Navigate(site.address + "/rooms/general"))
+	b.until(`document.querySelector("#state.live") && Math.abs(%s - %d) <= 2`, at, was)
+	b.jumpSays("Jump to the newest")
+
+	// Who was at the end is there again.
+	b.do(chromedp.Click(chromedp.CSS("#jump")))
+	b.until(unbroken, 300)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && document.querySelector("#log").scrollTop === 0`)
+	b.until(unbroken, 300)
+}

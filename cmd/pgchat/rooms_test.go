@@ -1,8 +1,11 @@
 package main_test
 
 import (
+	"context"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -21,9 +24,25 @@ func addRooms(t *testing.T, db *pgxpool.Pool, names ...string) {
 // to clicks on a room in the sidebar and waits until it is shown and live, by the same page as before.
 func (b *browser) to(room string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(`.sidebar a[href="/rooms/` + room + `"]`)))
+	b.click(`.sidebar a[href="/rooms/` + room + `"]`)
 	b.shows(room)
 	b.until(`document.querySelector("#state.live")`)
+}
+
+// click clicks what may be drawn anew between being looked up and being clicked: then the new one.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	for {
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector)))
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "Could not find node with given id") {
+			b.t.Fatalf("click %s: %v", selector, err)
+		}
+	}
 }
 
 func (b *browser) shows(room string) {
@@ -43,7 +62,7 @@ func TestRoomsAreSwitchedWithoutLoadingThePage(t *testing.T) {
 	b.until(`document.querySelector("#state.live") && (window.same = true)`)
 
 	// Each room keeps its draft and its place; Back and Forward go from room to room.
-	b.until(`(() => { const log = document.querySelector("#log"); log.scrollTop = -700; return log.scrollTop < -600; })()`)
+	b.until(`(() => { const log = document.querySelector("#log"); log.scrollTop = -800; return log.scrollTop < -700; })()`)
 	b.until(`%s.length === 100`, shown)
 	b.do(chromedp.SendKeys(chromedp.CSS("#body"), "half a thought"))
 	const place = `document.querySelector('#messages .message[data-seq="80"]').getBoundingClientRect().top`
@@ -188,9 +207,10 @@ func TestRoomsAsTheirPeopleHaveThem(t *testing.T) {
 	eve.do(chromedp.KeyEvent(kb.Escape))
 	eve.until(`!document.querySelector("#shortcuts").open`)
 
-	// Starred and muted.
+	// Starred, without another page, and muted.
+	ada.until(`(window.same = true)`)
 	ada.do(chromedp.Click(chromedp.CSS(".star button")))
-	ada.until(`document.querySelector("#starred-rooms li[data-name=eve]") && document.querySelector(".star [aria-pressed=true]")`)
+	ada.until(`document.querySelector("#starred-rooms li[data-name=eve]") && document.querySelector(".star [aria-pressed=true][value=false]") && window.same`)
 	exec(t, db, `update chat.members set notify = 'nothing' where user_id = (select id from chat.users where name = 'ada')`)
 	ada.until(`document.querySelector("#rooms [data-name=general][data-notify=nothing]")`)
 	exec(t, db, `select chat.post('general', 'eve', 'for all')`)

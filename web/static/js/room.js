@@ -642,7 +642,24 @@ function Room(root) {
 
   // --- coming and going -------------------------------------------------------------------------------------------------
   let place = 0; // where the log was scrolled to when the room was left
+  let first = true; // it was not shown before: where it was scrolled to when its page was left is kept by the first message in sight
+  const placeKept = `pgchat:place:${room}`;
+  function keepPlace() {
+    const { top } = log.getBoundingClientRect();
+    const held = atNewest() ? null : [...messages.querySelectorAll(".message")].find((a) => a.getBoundingClientRect().bottom > top);
+    live.store(sessionStorage, placeKept, held ? `${held.dataset.seq} ${Math.round(held.getBoundingClientRect().top - top)}` : "");
+  }
+  addEventListener("pagehide", () => { if (root.isConnected) keepPlace(); });
+  async function restorePlace() {
+    const [seq, offset] = (live.load(sessionStorage, placeKept) ?? "").split(" ").map(Number);
+    if (!seq) return;
+    const held = () => messages.querySelector(`:scope > .message[data-seq="${seq}"]`);
+    if (!held() && !await past.around(seq) || !held()) return;
+    log.scrollTop += held().getBoundingClientRect().top - log.getBoundingClientRect().top - offset;
+    showJump();
+  }
   function hidden() {
+    keepPlace();
     place = log.scrollTop;
     keepUnread = false;
     hideTools();
@@ -662,7 +679,10 @@ function Room(root) {
     showJump();
     showBar();
     mark();
+    const before = !first;
+    first = false;
     if (past.arrived()) return;
+    if (!before) restorePlace();
     // Where there is a keyboard one may type at once; on a touch screen that would bring up another keyboard.
     if (body && !location.hash && matchMedia("(min-width: 640px) and (hover: hover) and (pointer: fine)").matches) {
       body.focus({ preventScroll: true });

@@ -106,6 +106,21 @@
   }
   addEventListener("pgchat:rooms", refresh);
 
+  // A star is set without loading the page: the list of rooms and this room's head hear of it as of every change.
+  addEventListener("submit", async (e) => {
+    if (!e.target.matches(".bar .star") || live.ended) return;
+    e.preventDefault();
+    const button = e.submitter ?? e.target.querySelector("button");
+    button.setAttribute("aria-pressed", button.value);
+    try {
+      const answer = await fetch(e.target.action, { method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams({ [button.name]: button.value }) });
+      if (!answer.ok || answer.redirected && new URL(answer.url).pathname === "/sign-in") throw new Error();
+    } catch {
+      button.setAttribute("aria-pressed", button.value !== "true");
+      live.toast("The star could not be set. Try again in a moment.");
+    }
+  });
+
   addEventListener("click", (e) => {
     const a = e.target.closest?.("a[href]");
     if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey || a.target || live.ended) return;
