@@ -20,6 +20,21 @@ func (b *browser) allows(setting permissions.PermissionSetting, names ...string)
 	}
 }
 
+// tool uses a tool of a message in one go: meanwhile the browser may say that the pointer, where it was left, is over another one.
+func (b *browser) tool(seq int, button string) {
+	b.t.Helper()
+	b.until(`(() => {
+		const m = document.querySelector('#messages [data-seq="%d"]'), tools = document.querySelector("#tools");
+		document.activeElement.blur();
+		m.tabIndex = -1;
+		m.focus();
+		if (tools.parentNode !== m) return false;
+		document.querySelector("#toast").replaceChildren();
+		tools.querySelector(%q).click();
+		return true;
+	})()`, seq, button)
+}
+
 func TestWhatIsCopiedIsWhatWasTyped(t *testing.T) {
 	site, db := one(t)
 	b := openBrowser(t)
@@ -30,8 +45,7 @@ func TestWhatIsCopiedIsWhatWasTyped(t *testing.T) {
 	b.sees("plain")
 	copied := func(seq int, button, told, want string) {
 		t.Helper()
-		b.at(seq)
-		b.do(chromedp.Click(chromedp.CSS("#tools " + button)))
+		b.tool(seq, button)
 		b.until(`document.querySelector("#toast").textContent === %q`, told)
 		if got := evaluated[string](b, `navigator.clipboard.readText()`); got != want {
 			t.Errorf("%s of message %d copied %q, want %q", button, seq, got, want)
@@ -43,7 +57,6 @@ func TestWhatIsCopiedIsWhatWasTyped(t *testing.T) {
 
 	// Where the browser does not let it, the page says what to do.
 	b.allows(permissions.PermissionSettingDenied, "clipboard-write")
-	b.at(1)
-	b.do(chromedp.Click(chromedp.CSS("#tools .copy")))
+	b.tool(1, ".copy")
 	b.until(`document.querySelector("#toast").textContent.includes("Select it instead")`)
 }

@@ -52,7 +52,7 @@ func TestMessagesArePinnedInTheirRoom(t *testing.T) {
 	eve.until(`document.querySelectorAll("#pins:popover-open .pin-list li").length === 2`)
 	ada.do(chromedp.Click(chromedp.CSS(".pins-button")))
 	ada.until(`document.querySelectorAll("#pins:popover-open .pin-list li").length === 2`)
-	ada.do(chromedp.Click(chromedp.CSS(`#pins li:first-child form button`)))
+	ada.clicks(`#pins li:first-child form button`)
 	for _, b := range []*browser{ada, eve} {
 		b.until(`document.querySelectorAll("#pins .pin-list li").length === 1`)
 		b.until(pins, "1")
