@@ -13,7 +13,8 @@ import (
 // badge waits until a room's line in the sidebar says so; "": nothing, and the room is not among the unread ones.
 func (b *browser) badge(room, want string) {
 	b.t.Helper()
-	b.until(`(() => { const li = [...document.querySelectorAll("#rooms li")].find((li) => li.dataset.name === %q), badge = li.querySelector(".badge");
+	b.until(`(() => { const li = [...document.querySelectorAll("#rooms li")].find((li) => li.dataset.name === %q), badge = li?.querySelector(".badge");
+		if (!badge) return false;
 		const text = badge.hidden ? "" : badge.textContent;
 		return text === %q && (li.parentNode.id === "unread-rooms") === (text !== "" && !li.querySelector("[aria-current]")); })()`, room, want)
 }
