@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -94,29 +93,6 @@ type conn struct {
 	writeBy  time.Time // the writer's
 }
 
-// room is what a connection keeps of a chat.Room: there are many connections.
-type room struct {
-	ID   uuid.UUID
-	Slug string
-}
-
-// joined is a room that a connection has joined. What is not guarded by conn.mu is the writer's.
-type joined struct {
-	room    room
-	sub     *feed.Subscription
-	entered bool // under conn.mu; before, it is the joining goroutine's
-	woken   bool // under conn.mu
-	left    bool // under conn.mu
-	idle    bool // under conn.mu; it counts as idle
-
-	isLive   bool
-	told     *online // who is online, as the client knows it
-	presence uint64
-	typists  *feed.Typing  // who types, as the client knows it
-	typing   bool          // the reader's: the client has said that it types, and posted nothing since
-	again    time.Duration // until the next try to read
-}
-
 // read is the reader: connect, receive until the end, disconnect.
 func (c *conn) read(first time.Duration) {
 	defer c.disconnect()
@@ -194,90 +170,6 @@ func (c *conn) disconnect() {
 	}
 	c.outside(false)
 	c.sockets.remove(c)
-}
-
-// join opens the room at the cursor. answer, made from the subscription's cursor, leaves before anything of the room; nil:
-// none.
-func (c *conn) join(room room, after chat.Cursor, answer func(j *joined) []byte) error {
-	c.mu.Lock()
-	full := len(c.rooms) >= maxRooms
-	c.mu.Unlock()
-	if full {
-		return chat.Errorf(chat.Invalid, "A connection can join %d rooms; leave one or open another connection.", maxRooms)
-	}
-	j := &joined{room: room}
-	var err error
-	if j.sub, err = c.sockets.cfg.Feed.Subscribe(c.sockets.ctx, room.ID, after, func() { c.wake(j) }); err != nil {
-		return err
-	}
-	c.sockets.enter(c, j)
-	var first []byte
-	if answer != nil {
-		first = answer(j)
-	}
-	c.mu.Lock()
-	if c.ended {
-		c.mu.Unlock()
-		c.sockets.leave(c, j)
-		return nil
-	}
-	c.rooms = append(c.rooms, j)
-	j.entered = true
-	if first != nil {
-		c.answers = append(c.answers, first)
-	}
-	c.mu.Unlock()
-	c.wake(j)
-	return nil
-}
-
-// leave closes the room.
-func (c *conn) leave(j *joined) {
-	c.mu.Lock()
-	i := slices.Index(c.rooms, j)
-	if i >= 0 {
-		c.rooms = slices.Delete(c.rooms, i, i+1)
-	}
-	j.left = true
-	c.mu.Unlock()
-	if i >= 0 {
-		c.sockets.leave(c, j)
-	}
-}
-
-// leaveAll closes all rooms.
-func (c *conn) leaveAll() {
-	for _, j := range c.all() {
-		c.leave(j)
-	}
-}
-
-// all returns the joined rooms.
-func (c *conn) all() []*joined {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.rooms)
-}
-
-// in returns the joined room at this address; nil: none.
-func (c *conn) in(slug string) *joined {
-	return c.find(func(r room) bool { return r.Slug == slug })
-}
-
-// at returns the joined room with this id; nil: none.
-func (c *conn) at(id uuid.UUID) *joined {
-	return c.find(func(r room) bool { return r.ID == id })
-}
-
-func (c *conn) find(is func(room) bool) *joined {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, j := range c.rooms {
-		if is(j.room) {
-			return j
-		}
-	}
-	return nil
 }
 
 // post submits a message; its ack or error follows. A returned error is about the frame, and no message was submitted.

@@ -12,9 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -216,61 +214,6 @@ func (p *Pages) fragment(name string, data any) []byte {
 	return out.Bytes()
 }
 
-type shownMessage struct {
-	chat.Message
-	Attached  chat.Extra
-	Day       string // "": the same day as the message before
-	Continues bool   // by the same author as the message before, soon after it
-	Found     bool   // it was asked for
-
-	Lines []chat.Line // that stand before it
-}
-
-type olderLink struct {
-	Slug   string
-	More   bool
-	Before int64
-}
-
-type sidebar struct {
-	Base
-	Here    string // the slug of the open room
-	Unread  []listed
-	Starred []listed
-	Others  []listed
-	Direct  []listed
-}
-
-// listed is a room in the sidebar.
-type listed struct {
-	chat.Room
-	Here  bool    // it is the open one
-	Other *Person // of a direct conversation of two
-}
-
-// newSidebar sorts the user's rooms: what has unread messages comes first. sidebar.js does the same when something changes.
-func newSidebar(b Base, here string) sidebar {
-	s := sidebar{Base: b, Here: here}
-	for _, r := range b.Rooms {
-		l := listed{Room: r, Here: r.Slug == here}
-		if other, known := b.People[r.Other]; known && r.Kind == chat.Direct && r.Members == 2 {
-			l.Other = &other
-		}
-		switch {
-		case !r.Member:
-		case !l.Here && (r.Mentions > 0 || r.Unread() > 0 && !r.Muted()):
-			s.Unread = append(s.Unread, l)
-		case r.Starred:
-			s.Starred = append(s.Starred, l)
-		case r.Kind == chat.Direct:
-			s.Direct = append(s.Direct, l)
-		default:
-			s.Others = append(s.Others, l)
-		}
-	}
-	return s
-}
-
 func (p *Pages) funcs() template.FuncMap {
 	return template.FuncMap{
 		"snippet":  snippet,
@@ -334,18 +277,6 @@ var formatButtons = []formatButton{
 	{"numbers", "Numbered list", "list-ordered", "Ctrl+Shift+7"},
 }
 
-// found is the message that a whole page was asked for; nil: none. Without a script what can be done with it stands below.
-func found(r Room) *chat.Message {
-	if r.User == nil { // a fragment, for the script
-		return nil
-	}
-	i := slices.IndexFunc(r.Messages, func(m chat.Message) bool { return r.At > 0 && m.Seq == r.At })
-	if i < 0 {
-		return nil
-	}
-	return &r.Messages[i]
-}
-
 // roomTitle is the room as it is named in text.
 func roomTitle(r chat.Room) string {
 	if r.Kind == chat.Public {
@@ -390,53 +321,4 @@ func initials(name string) string {
 		return "?"
 	}
 	return string(letters)
-}
-
-func older(r Room) olderLink {
-	link := olderLink{Slug: r.Room.Slug, More: r.Older}
-	if len(r.Messages) > 0 {
-		link.Before = r.Messages[0].Seq
-	}
-	return link
-}
-
-func plain(messages []chat.Message, at int64) []shownMessage {
-	shown := make([]shownMessage, len(messages))
-	for i, m := range messages {
-		shown[i].Message, shown[i].Found, shown[i].Attached = m, at > 0 && m.Seq == at, m.Attached()
-	}
-	return shown
-}
-
-// groupWithin is how soon after each other messages of one author stand under one heading.
-const groupWithin = 5 * time.Minute
-
-// grouped is for browsers without JavaScript, in UTC; the page's script does the same in local time.
-func grouped(messages []chat.Message, at int64) []shownMessage {
-	shown := plain(messages, at)
-	for i := range shown {
-		m := &shown[i]
-		day := m.CreatedAt.UTC().Format("Monday, 2 January 2006")
-		if i == 0 || day != shown[i-1].CreatedAt.UTC().Format("Monday, 2 January 2006") {
-			m.Day = day
-			continue
-		}
-		before := shown[i-1]
-		m.Continues = before.AuthorID == m.AuthorID && m.CreatedAt.Sub(before.CreatedAt) < groupWithin
-	}
-	return shown
-}
-
-const (
-	lineLength = 76 // characters in a line of a message
-	manyLines  = 30 // so many and more are shown in part; app.css shows 24
-)
-
-// long reports whether the message takes more lines than are shown at first.
-func long(body string) bool {
-	lines := 0
-	for line := range strings.Lines(body) {
-		lines += 1 + utf8.RuneCountInString(line)/lineLength
-	}
-	return lines >= manyLines
 }

@@ -14,27 +14,19 @@ func TestTextIsCompressedForWhoTakesIt(t *testing.T) {
 	ada := s.signUp(t, "ada")
 	get := func(path, accept string) (http.Header, string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Accept-Encoding", accept) // given, so that the client leaves it as it comes
-		answer, err := ada.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = answer.Body.Close() }()
-		body := io.Reader(answer.Body)
-		if answer.Header.Get("Content-Encoding") == "gzip" {
-			if body, err = gzip.NewReader(body); err != nil {
+		got, text := s.get(t, ada, path, "Accept-Encoding", accept) // given, so that the client leaves it as it comes
+		if got.Header.Get("Content-Encoding") == "gzip" {
+			packed, err := gzip.NewReader(strings.NewReader(text))
+			if err != nil {
 				t.Fatal(err)
 			}
+			plain, err := io.ReadAll(packed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(plain)
 		}
-		text, err := io.ReadAll(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.Header, string(text)
+		return got.Header, text
 	}
 	for _, accept := range []string{"gzip", "identity"} {
 		header, text := get("/rooms/general", accept)

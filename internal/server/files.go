@@ -122,11 +122,7 @@ func (s *Server) discard(w http.ResponseWriter, r *http.Request) error {
 
 // upload takes one file, the form's field "file", and answers with what a message needs to have it.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) (err error) {
-	user, err := s.caller(r)
-	if err != nil {
-		return err
-	}
-	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	user, room, err := s.callerIn(r)
 	if err != nil {
 		return err
 	}
@@ -161,8 +157,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) (err error) {
 // postForm takes a message with files from a form: text, files that were uploaded before, and files. A message that cannot be
 // posted leaves none of its files behind.
 func (s *Server) postForm(w http.ResponseWriter, r *http.Request) (err error) {
-	user := *of(r).user
-	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	user, room, err := s.callerIn(r)
 	if err != nil {
 		return err
 	}

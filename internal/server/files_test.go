@@ -58,19 +58,8 @@ func (s *site) sendForm(t *testing.T, c *http.Client, path string, parts []part,
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", contentType)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := c.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{resp.StatusCode, string(text), resp.Header.Get("Location"), resp.Cookies()}
+	got, text := request(t, c, r, headers...)
+	return answer{got.StatusCode, text, got.Header.Get("Location"), got.Cookies}
 }
 
 // uploads uploads a file to a room and returns what the server found.
@@ -95,31 +84,13 @@ func (s *site) posts(t *testing.T, c *http.Client, room, text string, files ...c
 	s.sendForm(t, c, "/rooms/"+room+"/messages", parts).want(t, 303)
 }
 
-type reply struct {
-	StatusCode    int
-	Header        http.Header
-	ContentLength int64
-}
-
 func (s *site) get(t *testing.T, c *http.Client, path string, headers ...string) (reply, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := c.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reply{resp.StatusCode, resp.Header, resp.ContentLength}, string(body)
+	return request(t, c, r, headers...)
 }
 
 func (s *site) count(t *testing.T, sql string, args ...any) (n int) {

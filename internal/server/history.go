@@ -118,11 +118,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, roomPath(r.PathValue("slug"))+"?"+r.URL.RawQuery, http.StatusSeeOther) //nolint:gosec // an address of this site
 		return nil
 	}
-	user, err := s.caller(r)
-	if err != nil {
-		return err
-	}
-	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	_, room, err := s.callerIn(r)
 	if err != nil {
 		return err
 	}
@@ -163,6 +159,16 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, consumer.History(room.Slug, at, found))
 	return nil
+}
+
+// callerIn is who asks, and the room in the address.
+func (s *Server) callerIn(r *http.Request) (chat.User, chat.Room, error) {
+	user, err := s.caller(r)
+	if err != nil {
+		return chat.User{}, chat.Room{}, err
+	}
+	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	return user, room, err
 }
 
 // caller is who asks: by the session's cookie, or by a token.

@@ -8,13 +8,16 @@ import (
 	"github.com/pgchat/pgchat/internal/chat"
 )
 
+// act changes a message and returns its seq.
+type act func(r *http.Request, userID, roomID, id uuid.UUID) (seq int64, err error)
+
 // change is a handler that changes the message in the address. The change itself comes to every open page by the room's events.
-func (s *Server) change(act func(r *http.Request, userID, roomID, id uuid.UUID) error) handler {
+func (s *Server) change(do act) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := r.ParseForm(); err != nil {
 			return badForm(err)
 		}
-		slug, err := s.changed(r, r.PathValue("id"), act)
+		slug, _, err := s.changed(r, r.PathValue("id"), do)
 		if err != nil {
 			return err
 		}
@@ -23,17 +26,18 @@ func (s *Server) change(act func(r *http.Request, userID, roomID, id uuid.UUID) 
 	}
 }
 
-// changed changes a message of the room in the address and returns the room's slug.
-func (s *Server) changed(r *http.Request, idText string, act func(r *http.Request, userID, roomID, id uuid.UUID) error) (string, error) {
-	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
+// changed changes a message of the room in the address and returns the room's slug and the message's seq.
+func (s *Server) changed(r *http.Request, idText string, do act) (slug string, seq int64, err error) {
+	user, room, err := s.callerIn(r)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	id, err := messageID(idText)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return room.Slug, act(r, of(r).user.ID, room.ID, id)
+	seq, err = do(r, user.ID, room.ID, id)
+	return room.Slug, seq, err
 }
 
 func messageID(text string) (uuid.UUID, error) {
@@ -53,14 +57,12 @@ func done(w http.ResponseWriter, r *http.Request, path string) {
 	http.Redirect(w, r, path, http.StatusSeeOther) //nolint:gosec // a path of this site
 }
 
-func (s *Server) edit(r *http.Request, userID, roomID, id uuid.UUID) error {
-	_, err := s.Messages.Edit(r.Context(), userID, roomID, id, r.PostForm.Get("body"))
-	return err
+func (s *Server) edit(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
+	return s.Messages.Edit(r.Context(), userID, roomID, id, r.PostForm.Get("body"))
 }
 
-func (s *Server) deleteMessage(deleted bool) func(r *http.Request, userID, roomID, id uuid.UUID) error {
-	return func(r *http.Request, userID, roomID, id uuid.UUID) error {
-		_, err := s.Messages.Delete(r.Context(), userID, roomID, id, deleted)
-		return err
+func (s *Server) deleteMessage(deleted bool) act {
+	return func(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
+		return s.Messages.Delete(r.Context(), userID, roomID, id, deleted)
 	}
 }

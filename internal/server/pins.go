@@ -20,12 +20,9 @@ func (s *Server) pin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var seq int64
-	act := func(r *http.Request, userID, roomID, id uuid.UUID) (err error) {
-		seq, err = s.Messages.Pin(r.Context(), userID, roomID, id, turn)
-		return err
-	}
-	slug, err := s.changed(r, r.PathValue("id"), act)
+	slug, seq, err := s.changed(r, r.PathValue("id"), func(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
+		return s.Messages.Pin(r.Context(), userID, roomID, id, turn)
+	})
 	if err != nil {
 		return err
 	}
@@ -42,11 +39,7 @@ func (s *Server) pins(w http.ResponseWriter, r *http.Request) error {
 	if !wantsJSON(r) && of(r).user == nil {
 		return s.signedIn(s.pins)(w, r)
 	}
-	user, err := s.caller(r)
-	if err != nil {
-		return err
-	}
-	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	_, room, err := s.callerIn(r)
 	if err != nil {
 		return err
 	}

@@ -34,12 +34,9 @@ func (s *Server) reactByForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) turnReaction(w http.ResponseWriter, r *http.Request, idText, emoji string, turn chat.Turn) error {
-	var seq int64
-	act := func(r *http.Request, userID, roomID, id uuid.UUID) (err error) {
-		seq, err = s.Messages.React(r.Context(), userID, roomID, id, emoji, turn)
-		return err
-	}
-	slug, err := s.changed(r, idText, act)
+	slug, seq, err := s.changed(r, idText, func(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
+		return s.Messages.React(r.Context(), userID, roomID, id, emoji, turn)
+	})
 	if err != nil {
 		return err
 	}
@@ -62,11 +59,7 @@ func turnIn(text string) (chat.Turn, error) {
 
 // reactions tells who has reacted to a message, all of them, as JSON.
 func (s *Server) reactions(w http.ResponseWriter, r *http.Request) error {
-	user, err := s.caller(r)
-	if err != nil {
-		return err
-	}
-	room, err := s.Rooms.BySlug(r.Context(), user.ID, r.PathValue("slug"))
+	user, room, err := s.callerIn(r)
 	if err != nil {
 		return err
 	}

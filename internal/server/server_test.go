@@ -120,6 +120,20 @@ func (s *site) do(t *testing.T, c *http.Client, method, path string, form url.Va
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	got, body := request(t, c, r, headers...)
+	return answer{got.StatusCode, body, got.Header.Get("Location"), got.Cookies}
+}
+
+type reply struct {
+	StatusCode    int
+	Header        http.Header
+	ContentLength int64
+	Cookies       []*http.Cookie
+}
+
+// request sends it with the headers, each a name and a value, and returns the answer with its body.
+func request(t *testing.T, c *http.Client, r *http.Request, headers ...string) (reply, string) {
+	t.Helper()
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -132,7 +146,7 @@ func (s *site) do(t *testing.T, c *http.Client, method, path string, form url.Va
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{resp.StatusCode, string(body), resp.Header.Get("Location"), resp.Cookies()}
+	return reply{resp.StatusCode, resp.Header, resp.ContentLength, resp.Cookies()}, string(body)
 }
 
 func (a answer) want(t *testing.T, status int, texts ...string) {
