@@ -171,13 +171,3 @@ func TestFilesAreAttachedSentAndSeen(t *testing.T) {
 	eve.until(`(() => { const a = document.querySelector("#messages .picture"); if (a) location.assign(a.href); return a; })()`)
 	eve.until(`document.images[0]?.naturalWidth === 1200 && location.pathname.endsWith("/alone.png")`)
 }
-
-func TestFilesAreSentWithoutJavaScript(t *testing.T) {
-	site, _ := one(t)
-	b := openBrowser(t)
-	b.signUp(site.address, "ada")
-	// As the browser does it where no script listens: the form itself is sent.
-	b.until(`(() => { const d = new DataTransfer(); d.items.add(new File(["hello"], "plain.txt")); document.querySelector(".attach input").files = d.files;
-		HTMLFormElement.prototype.submit.call(document.querySelector("#composer")); return true; })()`)
-	b.until(`document.querySelector("#messages .file a")?.textContent.startsWith("plain.txt") && document.querySelector("#messages .body").hidden`)
-}

@@ -193,6 +193,9 @@ func TestWhoIsIdleOnAllConnectionsIsAway(t *testing.T) {
 	ada := ids[0]
 	a, b := start(t, pool, time.Minute), start(t, pool, time.Minute)
 	conn := watch(t, pool, room)
+	if _, err := conn.Exec(t.Context(), `LISTEN activity`); err != nil { // where one hears of who is in other rooms
+		t.Fatal(err)
+	}
 	other := uuid.New() // another room
 	is := func(online, away bool) {
 		t.Helper()

@@ -94,7 +94,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		writeJSON(w, f.Status, consumer.Failure(code, f.Message))
 		return
 	}
-	if r.Header.Get("HX-Request") == "true" { // a page's script shows it in its place
+	if byScript(r) { // a page's script shows it in its place
 		http.Error(w, f.Message, f.Status)
 		return
 	}

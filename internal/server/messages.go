@@ -48,9 +48,12 @@ func messageID(text string) (uuid.UUID, error) {
 	return id, nil
 }
 
+// byScript reports whether the pages' script asks. It gets errors as text, and shows them in their place.
+func byScript(r *http.Request) bool { return r.Header.Get("HX-Request") == "true" }
+
 // done answers a change: the pages' script needs nothing, a plain form goes on to the path.
 func done(w http.ResponseWriter, r *http.Request, path string) {
-	if r.Header.Get("HX-Request") == "true" {
+	if byScript(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

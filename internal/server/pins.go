@@ -52,7 +52,7 @@ func (s *Server) pins(w http.ResponseWriter, r *http.Request) error {
 	case wantsJSON(r):
 		writeJSON(w, http.StatusOK, consumer.Pins(room.Slug, found))
 		return nil
-	case r.Header.Get("HX-Request") == "true":
+	case byScript(r):
 		writeHTML(w, http.StatusOK, s.Pages.PinList(data))
 		return nil
 	}

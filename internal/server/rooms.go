@@ -123,7 +123,7 @@ func (s *Server) room(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	data, fragment := page.Room{PostID: newID()}, r.Header.Get("HX-Request") == "true"
+	data, fragment := page.Room{PostID: newID()}, byScript(r)
 	if data.Thread, err = s.askedThread(r, room); err != nil {
 		return err
 	}
@@ -236,12 +236,11 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.R
 		r.PostForm.Set("id", newID().String())
 		return &chat.Error{Code: chat.Invalid, Field: "id", Message: "The form had no valid id, so the message was not sent. It has one now: send it again."}
 	}
-	script := r.Header.Get("HX-Request") == "true"
 	told, body, isCommand, err := s.command(r, room, r.PostForm.Get("body"), len(files))
 	switch {
 	case err != nil:
 		return err
-	case isCommand && script:
+	case isCommand && byScript(r):
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte(told)) //nolint:gosec // plain text
 		return nil
@@ -255,15 +254,10 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.R
 	if err != nil {
 		return err
 	}
-	_, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: body, ReplyTo: answers, Files: files})
-	switch {
-	case err != nil:
+	if _, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: body, ReplyTo: answers, Files: files}); err != nil {
 		return err
-	case script:
-		w.WriteHeader(http.StatusNoContent)
-	default:
-		http.Redirect(w, r, s.after(r, room, answers), http.StatusSeeOther) //nolint:gosec // an address of this site
 	}
+	done(w, r, s.after(r, room, answers))
 	return nil
 }
 
@@ -271,7 +265,7 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.R
 func (s *Server) showRefused(w http.ResponseWriter, r *http.Request, room chat.Room, err error) error {
 	fields, ok := fieldErrors(err)
 	failed := status(err)
-	if r.Header.Get("HX-Request") == "true" || !ok && failed >= http.StatusInternalServerError {
+	if byScript(r) || !ok && failed >= http.StatusInternalServerError {
 		return err
 	}
 	data, err := s.refused(r, room, fields)

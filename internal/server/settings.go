@@ -28,12 +28,12 @@ func (s *Server) inRoom(act func(r *http.Request, user chat.User, room chat.Room
 		}
 		to, err := act(r, user, room)
 		switch {
-		case err != nil && wantsJSON(r):
+		case err != nil && (wantsJSON(r) || byScript(r)):
 			return err
 		case err == nil && wantsJSON(r):
 			return tell(w, r, room)
 		case err == nil:
-			http.Redirect(w, r, to, http.StatusSeeOther)
+			done(w, r, to)
 			return nil
 		}
 		fields, ok := fieldErrors(err)

@@ -31,7 +31,7 @@ func (s *Server) statusForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) renderStatus(w http.ResponseWriter, r *http.Request, status int, data page.Status) error {
-	if r.Header.Get("HX-Request") == "true" {
+	if byScript(r) {
 		writeHTML(w, status, s.Pages.StatusForm(data))
 		return nil
 	}
@@ -129,15 +129,11 @@ func (s *Server) dndCommand(r *http.Request, _ chat.Room, rest string) (string, 
 
 // done answers a form that the menu at one's name has: the script needs nothing more, others go back to where they were.
 func (s *Server) done(w http.ResponseWriter, r *http.Request) error {
-	if r.Header.Get("HX-Request") == "true" {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
 	to := "/"
 	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && from.Path != "/status" {
 		to = from.RequestURI()
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // the path alone of a page of this site
+	done(w, r, to)
 	return nil
 }
 

@@ -58,9 +58,7 @@ function Past(root, { log, messages, has, hooks }) {
       const changed = changes.get(article.id);
       let now = article;
       if (changed) {
-        const fragment = document.createElement("template");
-        fragment.innerHTML = changed;
-        now = fragment.content.querySelector(".message") ?? article;
+        now = live.parse(changed).querySelector(".message") ?? article;
         article.replaceWith(now);
       }
       const editor = editors.get(now.id);
@@ -75,18 +73,12 @@ function Past(root, { log, messages, has, hooks }) {
   async function load(query) {
     if (under++ === 0) changes.clear();
     try {
-      const answer = await fetch(`${at}?${query}`, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
-      if (answer.redirected) throw new Error("You are signed out.");
-      if (!answer.ok) throw new Error(answer.status < 500 ? await answer.text() : "The server cannot do it just now.");
-      const fragment = document.createElement("template");
-      fragment.innerHTML = await answer.text();
-      hooks.lines(fragment.content);
+      const content = live.parse(await live.ask(`${at}?${query}`));
+      hooks.lines(content);
       // What the connection has not told yet comes by it.
-      const list = [...fragment.content.querySelectorAll(".message")].filter((a) => seqOf(a) <= has.seq);
+      const list = [...content.querySelectorAll(".message")].filter((a) => seqOf(a) <= has.seq);
       for (const article of list) article.removeAttribute("autofocus");
-      return { list, notice: fragment.content.querySelector(".log-notice")?.textContent, found: fragment.content.querySelector(".found") };
-    } catch (error) {
-      throw error instanceof TypeError || error.name === "TimeoutError" ? new Error("The server cannot be reached.") : error;
+      return { list, notice: content.querySelector(".log-notice")?.textContent, found: content.querySelector(".found") };
     } finally {
       under--;
     }

@@ -31,6 +31,37 @@ const live = (() => {
     toast.timer = setTimeout(() => box.replaceChildren(), 8000);
   }
 
+  // ask asks the server, with fields as a form does, and returns the text of its answer. The error is for people.
+  async function ask(path, fields) {
+    let answer, text;
+    try {
+      answer = await fetch(path, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000), ...fields && { method: "POST", body: new URLSearchParams(fields) } });
+      text = await answer.text();
+    } catch { throw new Error("The server cannot be reached. Try again in a moment."); }
+    if (answer.redirected) throw new Error("You are signed out. Sign in again.");
+    if (!answer.ok) throw new Error(answer.headers.get("Content-Type")?.startsWith("text/plain") ? text : "The server cannot do it just now.");
+    return text;
+  }
+  function parse(html) {
+    const fragment = document.createElement("template");
+    fragment.innerHTML = html;
+    return fragment.content;
+  }
+  // script loads a script that is rarely used, once.
+  const scripts = new Map();
+  function script(src, why) {
+    if (!scripts.has(src)) {
+      scripts.set(src, new Promise((ready, refuse) => {
+        const element = document.createElement("script");
+        element.src = src;
+        element.onload = ready;
+        element.onerror = () => { scripts.delete(src); element.remove(); refuse(new Error(why)); };
+        document.head.append(element);
+      }));
+    }
+    return scripts.get(src);
+  }
+
   // --- the state line -----------------------------------------------------------------------------------------------
   function showState() {
     if (!view) return;
@@ -161,7 +192,7 @@ const live = (() => {
         return;
     }
     if (frame.type === "unread") {
-      if (sidebar.update(frame.rooms ?? {}, frame.all)) dispatchEvent(new Event("pgchat:rooms"));
+      sidebar.update(frame.rooms ?? {}, frame.all);
       view?.mark();
       return;
     }
@@ -213,7 +244,7 @@ const live = (() => {
   }
 
   return {
-    user, store, load, toast, showState, settle,
+    user, store, load, toast, ask, parse, script, showState, settle,
     get ended() { return ended; },
     // show makes the room that the page shows the open one.
     show(shown) { view = shown; open(); },

@@ -16,14 +16,11 @@ function Pins(root, act) {
   async function fill() {
     const mine = ++turn;
     try {
-      const answer = await fetch(path, { headers: { "HX-Request": "true" } });
-      if (answer.redirected) throw new Error("You are signed out.");
-      if (!answer.ok) throw new Error("The pinned messages could not be loaded. Try again in a moment.");
-      const html = await answer.text();
+      const html = await live.ask(path);
       if (mine !== turn) return;
       list.innerHTML = html;
     } catch (error) {
-      if (mine === turn) list.textContent = error instanceof TypeError ? "The server cannot be reached." : error.message;
+      if (mine === turn) list.textContent = error.message;
     }
     for (const stamp of list.querySelectorAll("time")) {
       const time = new Date(stamp.dateTime);
@@ -71,9 +68,7 @@ function Pins(root, act) {
     toggle,
     // changed takes a message as it now is.
     changed(frame) {
-      const fragment = document.createElement("template");
-      fragment.innerHTML = frame.content;
-      const { seq, pinned: by } = fragment.content.querySelector(".message")?.dataset ?? {}, pinned = by !== undefined;
+      const { seq, pinned: by } = live.parse(frame.content).querySelector(".message")?.dataset ?? {}, pinned = by !== undefined;
       if (!seq || seqs.has(seq) === pinned && !open()) return;
       pinned ? seqs.add(seq) : seqs.delete(seq);
       count();

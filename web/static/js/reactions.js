@@ -85,29 +85,24 @@ function Reactions(root, messages, act) {
     if (learning.has(id)) return;
     learning.add(id);
     try {
-      const answer = await fetch(`/rooms/${encodeURIComponent(root.dataset.slug)}/messages/${id}/reactions`, { headers: { Accept: "application/json" } });
-      if (!answer.ok) return;
-      for (const r of (await answer.json()).reactions) own.set(`${id} ${r.emoji}`, r.by.includes(me));
+      const answer = await live.ask(`/rooms/${encodeURIComponent(root.dataset.slug)}/messages/${id}/reactions`);
+      for (const r of JSON.parse(answer).reactions) own.set(`${id} ${r.emoji}`, r.by.includes(me));
       const now = messages.querySelector(`:scope > #m-${id}`);
       if (now) show(now);
     } catch { /* they show as not the reader's; the server knows */ }
   }
 
   // --- choosing -------------------------------------------------------------------------------------------------------
-  let picker = null; // on its way, or there
-  const load = () => picker ??= new Promise((ready, failed) => {
-    const script = document.createElement("script");
-    script.src = root.dataset.picker;
-    script.onload = () => ready(EmojiPicker);
-    script.onerror = () => { picker = null; script.remove(); failed(new Error("The emoji could not be loaded. Try again in a moment.")); };
-    document.head.append(script);
-  });
+  async function choose(beside) {
+    await live.script(root.dataset.picker, "The emoji could not be loaded. Try again in a moment.");
+    return EmojiPicker.choose(root.dataset.emoji, beside);
+  }
   async function pick(article) {
     if (!may || !article || article.querySelector(".removed")) return;
     const id = idOf(article), at = article.querySelector(".said").getBoundingClientRect();
     const beside = document.activeElement.closest(".add")?.getBoundingClientRect() ?? { left: at.right - 380, top: at.top, bottom: at.bottom };
     try {
-      const emoji = await (await load()).choose(root.dataset.emoji, beside);
+      const emoji = await choose(beside);
       if (emoji) turn(id, emoji, true);
     } catch (error) { live.toast(error.message); }
     const there = article.id.startsWith("t") && root.querySelector(`#tm-${id}`); // in the thread
@@ -213,5 +208,5 @@ function Reactions(root, messages, act) {
   }).observe(messages, { childList: true });
   for (const article of messages.querySelectorAll(":scope > .message")) show(article);
 
-  return { may, pick, choose: async (beside) => (await load()).choose(root.dataset.emoji, beside) };
+  return { may, pick, choose };
 }

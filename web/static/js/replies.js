@@ -16,9 +16,7 @@ function Replying(root, { messages, body }) {
   function said(id) { // undefined: it is not here
     let article = messages.querySelector(`:scope > #${id}`);
     if (changes.has(id)) {
-      const fragment = document.createElement("template");
-      fragment.innerHTML = changes.get(id);
-      article = fragment.content.querySelector(".message");
+      article = live.parse(changes.get(id)).querySelector(".message");
     }
     return article ? cut(article) : undefined;
   }
@@ -103,19 +101,14 @@ Replying.localise = (stamp) => { // of a time that stands under no day
 function Threading(root, rest) {
   const { messages } = rest, panel = root.querySelector("#thread-panel");
   let threads = null, loading = null, missed = []; // frames that came before the script
-  const load = () => loading ??= new Promise((ready, refuse) => {
-    const there = () => {
-      threads = Threads(root, rest);
-      for (const frame of missed) threads.frame(frame);
-      missed = [];
-      ready(threads);
-    };
-    if (typeof Threads === "function") { there(); return; }
-    const script = document.createElement("script");
-    script.src = root.dataset.threads;
-    script.onload = there;
-    script.onerror = () => { loading = null; script.remove(); refuse(new Error("The thread could not be opened. Try again in a moment.")); };
-    document.head.append(script);
+  const load = () => loading ??= live.script(root.dataset.threads, "The thread could not be opened. Try again in a moment.").then(() => {
+    threads = Threads(root, rest);
+    for (const frame of missed) threads.frame(frame);
+    missed = [];
+    return threads;
+  }, (error) => {
+    loading = null;
+    throw error;
   });
   const open = (seq) => load().then((ready) => ready.open(seq), (error) => live.toast(error.message));
   const threadOf = (article) => article.querySelector(".quote")?.dataset.thread ?? article.dataset.seq;
@@ -165,5 +158,6 @@ function Threading(root, rest) {
     frame(frame) { if (threads) threads.frame(frame); else if (!panel.hidden) missed.push(frame); },
     failed(id, why) { threads?.failed(id, why); },
     dropped(id) { threads?.dropped(id); },
+    moved() { threads?.moved(); },
   };
 }

@@ -17,8 +17,9 @@ function Room(root) {
   const view = {
     root, room, slug, title, ended: "", online: root.querySelectorAll(".people li").length,
     cursor: () => `${has.seq}.${has.rev}`,
-    problem, end, failed, before, after, shown, hidden, mark,
+    problem, end, failed, before, after, shown, hidden, mark, keepPlace,
     go: (seq) => past.go(seq),
+    moved: () => threads.moved(),
     showState(kind, text) {
       const line = find("#state-text");
       find("#state").className = `state ${kind}`;
@@ -28,7 +29,6 @@ function Room(root) {
   };
 
   // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
-  const me = document.body.dataset.name.toLowerCase();
   const lines = Lines(messages);
   let firstNew = null, newLine = null; // the first message that was not read when the room was shown, and the line above it
   function arrange() {
@@ -38,7 +38,7 @@ function Room(root) {
     for (const article of [...messages.children, ...pending.children]) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
-      for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", [me, "everyone", "here"].includes(name.dataset.name.toLowerCase()));
+      Room.callsReader(article);
       const stamp = article.querySelector("time");
       if (!stamp.title) {
         stamp.textContent = Room.clock.format(time);
@@ -229,16 +229,7 @@ function Room(root) {
     } catch { live.toast("The browser does not let the page copy. Select it instead."); }
   }
   // act asks for a change of a message; what comes of it comes as to everybody. The error's message is for people.
-  async function act(id, what, fields = {}) {
-    let answer;
-    try {
-      answer = await fetch(`/rooms/${encodeURIComponent(slug)}/messages/${id}/${what}`, {
-        method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams(fields),
-      });
-    } catch { throw new Error("The server cannot be reached. Try again in a moment."); }
-    if (answer.redirected) throw new Error("You are signed out. Sign in again.");
-    if (!answer.ok) throw new Error(await answer.text());
-  }
+  const act = (id, what, fields = {}) => live.ask(`/rooms/${encodeURIComponent(slug)}/messages/${id}/${what}`, fields);
   const reacting = Reactions(root, messages, act);
   const pins = Pins(root, act);
   async function remove(article) {
@@ -270,9 +261,7 @@ function Room(root) {
     editor.querySelector(".cancel").addEventListener("click", close);
     area.addEventListener("keydown", (e) => {
       if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); close(); }
-      if (touch.sends(e)) { e.preventDefault(); editor.requestSubmit(); }
     });
-    area.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); }); // as in the composer
     editor.addEventListener("submit", async (e) => {
       e.preventDefault();
       if (area.value.trim() === text) { close(); return; }
@@ -285,7 +274,7 @@ function Room(root) {
         close();
       } catch (why) { say(why.message); }
     });
-    Writing(area, { slug, box: editor });
+    Writing(area, { slug, box: editor, send: () => editor.requestSubmit() });
     area.focus();
     area.setSelectionRange(text.length, text.length);
     if (editor.getBoundingClientRect().bottom > article.closest(".log, .thread-log").getBoundingClientRect().bottom) editor.scrollIntoView({ block: "nearest" });
@@ -340,13 +329,9 @@ function Room(root) {
 
   // --- sending ----------------------------------------------------------------------------------------------------------
   function showPending(id, text, time, files = [], reply) {
-    const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
-    article.id = `p-${id}`;
+    const article = Room.pending(`p-${id}`, text);
     article.dataset.time = time;
-    article.dataset.seq = "";
-    article.classList.add("pending");
     article.files = files;
-    article.querySelector(".body").textContent = text;
     if (files.length) article.querySelector(".said").append(Object.assign(document.createElement("p"), { className: "hint", textContent: files.map((f) => f.name).join(", ") }));
     if (reply) replying.quote(article, reply);
     pending.append(article);
@@ -355,27 +340,8 @@ function Room(root) {
     threads.failed(id, why);
     const article = find(`#p-${id}`);
     if (!article) return;
-    const text = article.querySelector(".body").textContent;
-    article.classList.replace("pending", "failed");
-    article.querySelector(".fate")?.remove();
-    const fate = document.createElement("p");
-    fate.className = "fate";
-    fate.setAttribute("role", "alert");
-    fate.append(`Not sent. ${why}`);
-    const button = (label, act) => {
-      const b = document.createElement("button");
-      b.type = "button";
-      b.textContent = label;
-      b.addEventListener("click", act);
-      fate.append(b);
-    };
-    const reply = new Map(live.waitingIn(room)).get(id)?.reply;
-    button("Try again", () => {
-      article.classList.replace("failed", "pending");
-      fate.remove();
-      live.again(id);
-    });
-    if (body) button("Edit", () => {
+    const text = article.querySelector(".body").textContent, reply = new Map(live.waitingIn(room)).get(id)?.reply;
+    follow(() => Room.failed(article, id, why, body && (() => {
       body.value = body.value.trim() ? `${body.value}\n${text}` : text;
       files.put(article.files);
       article.remove();
@@ -383,8 +349,7 @@ function Room(root) {
       if (reply) { replying.set(reply); threads.dropped(id); }
       typed();
       body.focus();
-    });
-    follow(() => article.querySelector(".said").append(fate));
+    })));
   }
   const said = find("#composer-error");
   function problem(text, href, label) {
@@ -427,23 +392,19 @@ function Room(root) {
     said.textContent = "";
     form.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(form.action, { method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams({ id: form.elements.id.value, body: text }), signal: AbortSignal.timeout(20_000) });
-      if (answer.redirected) throw new Error("You are signed out. Sign in again.");
-      const told = await answer.text();
-      if (!answer.ok) throw new Error(told);
-      notice.querySelector("p").textContent = told;
+      notice.querySelector("p").textContent = await live.ask(form.action, { id: form.elements.id.value, body: text });
       notice.hidden = false;
       if (body.value.trim() !== text) return; // something else is typed meanwhile
       body.value = "";
       typed();
     } catch (error) {
-      said.textContent = error instanceof TypeError || error.name === "TimeoutError" ? "The server cannot be reached. Try again in a moment." : error.message;
+      said.textContent = error.message;
     } finally {
       form.removeAttribute("aria-busy");
     }
   }
   if (form) {
-    const writing = Writing(body, { slug, box: form });
+    const writing = Writing(body, { slug, box: form, room, send: () => form.requestSubmit() });
     const notice = find("#composer-notice"), formats = find("#format-bar"), formatButton = find("#format");
     const showFormats = (shown) => {
       formats.hidden = !shown;
@@ -472,20 +433,7 @@ function Room(root) {
     body.required = false; // white space is told below
     typed();
     body.addEventListener("input", typed);
-    let told = 0; // when it was told last that the reader types
-    body.addEventListener("input", () => {
-      const now = performance.now();
-      if (!body.value.trim() || now - told < 3000 && told) return;
-      told = now;
-      live.typing(room);
-    });
-    form.addEventListener("submit", () => { told = 0; });
-    body.addEventListener("keydown", (e) => {
-      if (touch.sends(e)) { e.preventDefault(); form.requestSubmit(); }
-    });
     editLast(body, messages);
-    // Keyboards that send the character by itself would leave a line break behind.
-    body.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); });
     form.addEventListener("submit", (e) => {
       if (live.ended || view.ended) return; // as a plain form
       e.preventDefault();
@@ -574,9 +522,8 @@ function Room(root) {
     there.focus({ preventScroll: true });
   }
   function takeLines(html) {
-    const fragment = document.createElement("template"), there = atNewest();
-    fragment.innerHTML = html;
-    past.keep(() => { lines.learn(fragment.content); arrange(); });
+    const there = atNewest();
+    past.keep(() => { lines.learn(live.parse(html)); arrange(); });
     if (there) toBottom();
   }
   function missed(last) { // up to there the page does not have them
@@ -642,14 +589,13 @@ function Room(root) {
 
   // --- coming and going -------------------------------------------------------------------------------------------------
   let place = 0; // where the log was scrolled to when the room was left
-  let first = true; // it was not shown before: where it was scrolled to when its page was left is kept by the first message in sight
+  let shownBefore = false; // else it is where it was when its page was left, which is kept by the first message in sight
   const placeKept = `pgchat:place:${room}`;
   function keepPlace() {
     const { top } = log.getBoundingClientRect();
     const held = atNewest() ? null : [...messages.querySelectorAll(".message")].find((a) => a.getBoundingClientRect().bottom > top);
     live.store(sessionStorage, placeKept, held ? `${held.dataset.seq} ${Math.round(held.getBoundingClientRect().top - top)}` : "");
   }
-  addEventListener("pagehide", () => { if (root.isConnected) keepPlace(); });
   async function restorePlace() {
     const [seq, offset] = (live.load(sessionStorage, placeKept) ?? "").split(" ").map(Number);
     if (!seq) return;
@@ -679,10 +625,10 @@ function Room(root) {
     showJump();
     showBar();
     mark();
-    const before = !first;
-    first = false;
+    const again = shownBefore;
+    shownBefore = true;
     if (past.arrived()) return;
-    if (!before) restorePlace();
+    if (!again) restorePlace();
     // Where there is a keyboard one may type at once; on a touch screen that would bring up another keyboard.
     if (body && !location.hash && matchMedia("(min-width: 640px) and (hover: hover) and (pointer: fine)").matches) {
       body.focus({ preventScroll: true });
@@ -692,6 +638,40 @@ function Room(root) {
   return view;
 }
 
+Room.callsReader = (article) => { // marks the names in it that are the reader's
+  const names = [document.body.dataset.name.toLowerCase(), "everyone", "here"];
+  for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", names.includes(name.dataset.name.toLowerCase()));
+};
+Room.pending = (id, text) => { // a message of the reader's that is on its way
+  const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
+  article.id = id;
+  article.dataset.seq = "";
+  article.classList.add("pending");
+  article.querySelector(".body").textContent = text;
+  return article;
+};
+Room.failed = (article, id, why, edit) => { // says in such a one why it was not sent
+  article.classList.replace("pending", "failed");
+  article.querySelector(".fate")?.remove();
+  const fate = document.createElement("p");
+  fate.className = "fate";
+  fate.setAttribute("role", "alert");
+  fate.append(`Not sent. ${why}`);
+  const button = (label, act) => {
+    const b = document.createElement("button");
+    b.type = "button";
+    b.textContent = label;
+    b.addEventListener("click", act);
+    fate.append(b);
+  };
+  button("Try again", () => {
+    article.classList.replace("failed", "pending");
+    fate.remove();
+    live.again(id);
+  });
+  if (edit) button("Edit", edit);
+  article.querySelector(".said").append(fate);
+};
 Room.clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 Room.dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 Room.exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });

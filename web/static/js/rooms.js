@@ -42,9 +42,7 @@
       try {
         const html = await fetchRoom(at ? `${address}&view` : to);
         if (turn !== going) return;
-        const fragment = document.createElement("template");
-        fragment.innerHTML = html;
-        next = { root: fragment.content.getElementById("view") };
+        next = { root: live.parse(html).getElementById("view") };
       } catch (error) {
         if (turn !== going) return;
         if (error.elsewhere) location.assign(address);
@@ -83,27 +81,37 @@
     view.shown();
   }
 
-  // The room may be called otherwise, have another topic, be archived, or be no longer the reader's.
+  // The room may be called otherwise, have another topic, be archived, or be no longer the reader's. One answer is awaited
+  // at a time: an older one that comes last would undo a newer one.
+  let refreshing = false, stale = false; // stale: what is shown may be older than what was told
   async function refresh() {
-    const at = path;
-    ahead.delete(at);
-    try {
-      const fragment = document.createElement("template");
-      fragment.innerHTML = await fetchRoom(at);
-      if (at !== path) return;
-      const fresh = fragment.content.getElementById("view");
-      const foot = (root) => root.querySelector("#composer") ? "" : root.querySelector(".closed").textContent;
-      if (foot(fresh) !== foot(view.root)) { show(at, { root: fresh }); return; }
-      for (const part of [".bar h1", ".bar .topic", ".bar .star", ".log .beginning", "#composer label"]) {
-        const now = fresh.querySelector(part);
-        if (now) view.root.querySelector(part)?.replaceWith(now);
-      }
-      const body = view.root.querySelector("#body");
-      if (body) body.placeholder = fresh.querySelector("#body").placeholder;
-      view.title = fresh.dataset.title;
-      sidebar.here(path, view.title);
-    } catch { /* the next frame of the room tells, or the next connection */ }
+    stale = true;
+    if (refreshing) return;
+    refreshing = true;
+    while (stale) {
+      const at = path;
+      ahead.delete(at);
+      try {
+        stale = false;
+        const fresh = live.parse(await fetchRoom(at)).getElementById("view");
+        if (at === path) renew(fresh);
+      } catch { stale = true; break; } // the next connection asks again
+    }
+    refreshing = false;
   }
+  function renew(fresh) {
+    const foot = (root) => root.querySelector("#composer") ? "" : root.querySelector(".closed").textContent;
+    if (foot(fresh) !== foot(view.root)) { show(path, { root: fresh }); return; }
+    for (const part of [".bar h1", ".bar .topic", ".bar .star", ".log .beginning", "#composer label"]) {
+      const now = fresh.querySelector(part);
+      if (now) view.root.querySelector(part)?.replaceWith(now);
+    }
+    const body = view.root.querySelector("#body");
+    if (body) body.placeholder = fresh.querySelector("#body").placeholder;
+    view.title = fresh.dataset.title;
+    sidebar.here(path, view.title);
+  }
+  addEventListener("htmx:ws:after:connection", () => { if (stale) refresh(); });
   addEventListener("pgchat:rooms", refresh);
 
   // A star is set without loading the page: the list of rooms and this room's head hear of it as of every change.
@@ -113,11 +121,10 @@
     const button = e.submitter ?? e.target.querySelector("button");
     button.setAttribute("aria-pressed", button.value);
     try {
-      const answer = await fetch(e.target.action, { method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams({ [button.name]: button.value }) });
-      if (!answer.ok || answer.redirected && new URL(answer.url).pathname === "/sign-in") throw new Error();
-    } catch {
+      await live.ask(e.target.action, { [button.name]: button.value });
+    } catch (error) {
       button.setAttribute("aria-pressed", button.value !== "true");
-      live.toast("The star could not be set. Try again in a moment.");
+      live.toast(error.message);
     }
   });
 
@@ -130,7 +137,9 @@
     if (url.pathname === path) { if (location.hash) location.hash = ""; going++; if (atIn(url)) view.go(atIn(url)); return; }
     go(url.pathname, true, atIn(url));
   });
+  addEventListener("pagehide", () => view.keepPlace());
   addEventListener("popstate", () => {
+    view.moved();
     if (location.pathname === path) return; // a drawer
     const url = new URL(location.pathname + location.search, location.origin);
     if (isRoom(url)) go(url.pathname, false, atIn(url)); else location.reload();

@@ -85,11 +85,7 @@ const sidebar = (() => {
   let loading = null;
   async function load() { // the list anew
     try {
-      const answer = await fetch("/sidebar", { headers: { "HX-Request": "true" } });
-      if (!answer.ok || answer.redirected) return;
-      const fragment = document.createElement("template");
-      fragment.innerHTML = await answer.text();
-      const fresh = new Map([...fragment.content.querySelectorAll("li")].map((li) => [li.dataset.room, li]));
+      const fresh = new Map([...live.parse(await live.ask("/sidebar")).querySelectorAll("li")].map((li) => [li.dataset.room, li]));
       // What is there stays the same element: somebody may be about to click on it.
       for (const li of items()) {
         const now = fresh.get(li.dataset.room);
@@ -104,12 +100,13 @@ const sidebar = (() => {
       }
       for (const li of fresh.values()) document.getElementById("other-rooms").append(li);
       showAll();
+      dispatchEvent(new Event("pgchat:rooms")); // what is read of them now is not older than the list
     } catch { /* the server cannot be reached: it is told anew after the next connection */ }
   }
 
   return {
-    // update takes what the server tells of rooms, id → [last, read, mentions, stamp], with all of all of the reader's, and
-    // reports whether they are otherwise than in the list, which is then loaded anew.
+    // update takes what the server tells of rooms, id → [last, read, mentions, stamp], with all of all of the reader's. When
+    // they are otherwise than in the list it is loaded anew.
     update(rooms, all) {
       let otherwise = all && items().some((li) => !rooms[li.dataset.room]);
       for (const [room, [last, read, mentions, stamp]] of Object.entries(rooms)) {
@@ -123,7 +120,6 @@ const sidebar = (() => {
       }
       showTotals();
       if (otherwise) loading = (loading ?? Promise.resolve()).then(load);
-      return otherwise;
     },
     // read is how far the reader has read the room; NaN where they are not a member.
     read: (room) => Number(item(room)?.dataset.read ?? NaN),

@@ -12,8 +12,8 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
   // --- the look -----------------------------------------------------------------------------------------------------------
   function tidy(article) {
     const me = document.body.dataset.name;
+    Room.callsReader(article);
     for (const stamp of article.querySelectorAll("time")) Replying.localise(stamp);
-    for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", [me.toLowerCase(), "everyone", "here"].includes(name.dataset.name.toLowerCase()));
     for (const chip of article.querySelectorAll(".reaction[value]")) chip.setAttribute("aria-pressed", chip.dataset.by.split(" ").includes(me));
     return article;
   }
@@ -27,11 +27,6 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
   }
 
   // --- what comes ---------------------------------------------------------------------------------------------------------
-  function parse(html) {
-    const fragment = document.createElement("template");
-    fragment.innerHTML = html;
-    return fragment.content;
-  }
   function put(article) { // a message of the room, as it now is
     const seq = Number(article.dataset.seq), there = find(`#t${article.id}`);
     const belongs = seq === first || Number(article.querySelector(".quote")?.dataset.thread) === first;
@@ -64,16 +59,11 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     if (f.type === "behind") { open(first, false); return; } // more was missed than the page is sent
     if (f.type !== "messages" && f.type !== "change") return;
     if (f.type === "messages" && !f.content.includes(`data-thread="${first}"`)) return;
-    follow(() => { for (const article of parse(f.content).querySelectorAll(".message")) put(article); });
+    follow(() => { for (const article of live.parse(f.content).querySelectorAll(".message")) put(article); });
   }
 
   // --- opening and closing ------------------------------------------------------------------------------------------------
-  async function get(query) {
-    const answer = await fetch(`${at}?${query}`, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
-    if (answer.redirected) throw new Error("You are signed out. Sign in again.");
-    if (!answer.ok) throw new Error(answer.status < 500 ? await answer.text() : "The server cannot do it just now.");
-    return answer.text();
-  }
+  const get = (query) => live.ask(`${at}?${query}`);
   async function open(seq, focus = true) {
     const mine = ++turn;
     early = [];
@@ -98,8 +88,7 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     } catch (error) {
       if (mine !== turn) return;
       early = null;
-      const why = error instanceof TypeError || error.name === "TimeoutError" ? "The server cannot be reached." : error.message;
-      live.toast(`The thread could not be opened. ${why}`, { label: "Try again", act: () => open(seq, focus) });
+      live.toast(`The thread could not be opened. ${error.message}`, { label: "Try again", act: () => open(seq, focus) });
     }
   }
   function close(leave = true) {
@@ -137,28 +126,16 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     log.scrollTop = log.scrollHeight;
     if (!form) return;
     const draft = `pgchat:draft:${live.user}:${room}:${first}`, error = find("#thread-error"), notice = find(".composer-notice");
-    Writing(area, { slug, box: form });
+    Writing(area, { slug, box: form, room, send: () => form.requestSubmit() });
     editLast(area, find(".thread-replies"));
     notice.querySelector("button").addEventListener("click", () => { notice.hidden = true; area.focus(); });
-    area.enterKeyHint = touch.breaks() ? "enter" : "send";
     area.required = false; // white space is told by doing nothing
     if (!area.value) area.value = live.load(localStorage, draft) || "";
-    let told = 0;
     function typed() {
       live.store(localStorage, draft, area.value);
       error.textContent = "";
     }
-    area.addEventListener("input", () => {
-      typed();
-      const now = performance.now();
-      if (!area.value.trim() || told && now - told < 3000) return;
-      told = now;
-      live.typing(room);
-    });
-    area.addEventListener("keydown", (e) => {
-      if (touch.sends(e)) { e.preventDefault(); form.requestSubmit(); }
-    });
-    area.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); }); // as in the room's composer
+    area.addEventListener("input", typed);
     form.addEventListener("submit", (e) => {
       if (live.ended || ended()) return; // as a plain form
       e.preventDefault();
@@ -167,7 +144,6 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
       if (!text) { command(written, { form, body: area, said: error, typed }); return; } // it is done in the room
       notice.hidden = true;
       if ([...text].length > 8000) { error.textContent = "This is too long for one message. Shorten it, or send it in parts."; return; }
-      told = 0;
       send(text, { seq: first, thread: first, id: article.id.slice(1), author: article.querySelector("header b").textContent }, (id, time) => {
         showPending(id, text, time);
         log.scrollTop = log.scrollHeight;
@@ -180,30 +156,14 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
 
   // --- what is on its way -------------------------------------------------------------------------------------------------
   function showPending(id, text, time) {
-    const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
-    article.id = `tp-${id}`;
-    article.dataset.seq = "";
-    article.classList.add("pending");
+    const article = Room.pending(`tp-${id}`, text);
     article.querySelector("time").dateTime = time;
-    article.querySelector(".body").textContent = text;
     find(".thread-pending").append(tidy(article));
   }
   function failed(id, why) {
     const article = first && find(`#tp-${id}`);
     if (!article) return;
-    article.classList.replace("pending", "failed");
-    article.querySelector(".fate")?.remove();
-    const fate = document.createElement("p"), again = document.createElement("button");
-    fate.className = "fate";
-    again.type = "button";
-    again.textContent = "Try again";
-    again.addEventListener("click", () => {
-      article.classList.replace("failed", "pending");
-      fate.remove();
-      live.again(id);
-    });
-    fate.append(`Not sent. ${why}`, again);
-    follow(() => article.querySelector(".said").append(fate));
+    follow(() => Room.failed(article, id, why));
   }
   const dropped = (id) => find(`#tp-${id}`)?.remove();
 
@@ -220,7 +180,7 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
       e.preventDefault();
       const mine = turn;
       try {
-        const got = parse(await get(earlier.search.slice(1))), log = find(".thread-log"), from = log.scrollHeight - log.scrollTop;
+        const got = live.parse(await get(earlier.search.slice(1))), log = find(".thread-log"), from = log.scrollHeight - log.scrollTop;
         if (mine !== turn) return;
         find(".thread-replies").prepend(...[...got.querySelectorAll(".thread-replies > .message")].map(tidy));
         const more = got.querySelector(".earlier");
@@ -235,13 +195,12 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     e.preventDefault();
     close();
   });
-  addEventListener("popstate", () => {
-    if (!root.isConnected) return;
-    const asked = location.search.match(/^\?thread=(\d+)$/)?.[1];
+  function moved() { // by Back or Forward
+    const asked = location.pathname === at && location.search.match(/^\?thread=(\d+)$/)?.[1];
     if (!asked) close(false); else if (Number(asked) !== first) open(asked);
-  });
+  }
   equip(panel, panel);
   if (!panel.hidden) set();
 
-  return { open, frame, failed, dropped };
+  return { open, frame, failed, dropped, moved };
 }

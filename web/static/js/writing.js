@@ -1,6 +1,7 @@
 // What helps to write in a text area: completion of @names, #rooms, :emoji: and /commands, and Markdown by buttons and keys.
 "use strict";
-function Writing(area, { slug, box }) { // box: the element above which the completions stand
+// box is the element above which the completions stand; send is what Enter does; room, if given, is told that somebody types.
+function Writing(area, { slug, box, send, room }) {
   // insert puts text in place of a range, as if it were typed: it can be undone.
   function insert(from, to, text, select = [text.length, text.length]) {
     area.focus();
@@ -192,6 +193,21 @@ function Writing(area, { slug, box }) { // box: the element above which the comp
     e.preventDefault();
     insert(from, to, `[${text}](${pasted})`);
   });
+
+  // --- sending --------------------------------------------------------------------------------------------------------------
+  area.addEventListener("keydown", (e) => { if (touch.sends(e)) { e.preventDefault(); send(); } });
+  // Keyboards that send the character by itself would leave a line break behind.
+  area.addEventListener("keypress", (e) => { if (touch.sends(e)) e.preventDefault(); });
+  if (room) {
+    let told = 0; // when
+    area.addEventListener("input", () => {
+      const now = performance.now();
+      if (!area.value.trim() || told && now - told < 3000) return;
+      told = now;
+      live.typing(room);
+    });
+    area.form.addEventListener("submit", () => { told = 0; });
+  }
   return { act: (name) => acts[name](), insert };
 }
 Writing.answers = new Map();
