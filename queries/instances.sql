@@ -3,7 +3,9 @@ INSERT INTO chat.instances (id, name, version) VALUES ($1, $2, $3)
 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now();
 
 -- name: Heartbeat :execrows
-UPDATE chat.instances SET heartbeat_at = now() WHERE id = $1;
+UPDATE chat.instances SET heartbeat_at = now(), connections = sqlc.arg(connections), rooms = sqlc.arg(rooms), listener = sqlc.arg(listener), listener_pid = sqlc.narg(listener_pid),
+    listener_lag = sqlc.narg(lag_seconds)::float8 * interval '1 second', queue = sqlc.arg(queue), batches = sqlc.arg(batches), messages = sqlc.arg(messages), largest_batch = sqlc.arg(largest_batch)
+WHERE id = sqlc.arg(id);
 
 -- name: RemoveInstance :exec
 WITH held AS (

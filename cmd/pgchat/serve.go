@@ -131,6 +131,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer stopping(&err, log, c.Drain, sockets.Stop)
+	online.Figures(func() presence.Figures { return figures(sockets, rooms, carrier, writer) })
 	metrics := ""
 	if c.MetricsListen != "" {
 		all := slices.Concat(sockets.Collectors(), writer.Collectors(), rooms.Collectors(), carrier.Collectors(), online.Collectors(), poolMetrics(pool))
@@ -167,6 +168,19 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	log.Info("stopping", "connections are closed within", c.Drain.String())
 	defer stopping(&err, log, c.Drain, func(ctx context.Context) error { return srv.Stop(ctx, c.Drain) })
 	return nil
+}
+
+// figures are what chat.instances has of this server.
+func figures(sockets *consumer.Sockets, rooms *feed.Feed, carrier *layer.Layer, writer *chat.Writer) presence.Figures {
+	link := carrier.Link()
+	f := presence.Figures{Connections: sockets.Connections(), Rooms: rooms.Rooms(), Listener: "hears", ListenerPID: link.PID, Lag: link.Lag}
+	if carrier.Polling() != nil {
+		f.Listener = "polls"
+	} else if carrier.Ready() != nil {
+		f.Listener = "lost"
+	}
+	f.Queue, f.Batches, f.Messages, f.LargestBatch = writer.Load()
+	return f
 }
 
 // stopping stops a part within a bounded time and adds its error. That the database cannot be told is none: what is left there

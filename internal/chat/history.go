@@ -2,12 +2,10 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgchat/pgchat/internal/store"
 )
@@ -26,9 +24,6 @@ func (m *Messages) Around(ctx context.Context, roomID uuid.UUID, at int64, limit
 // FirstSince returns the seq of the room's first message that was stored at t or later; 0: none.
 func (m *Messages) FirstSince(ctx context.Context, roomID uuid.UUID, t time.Time) (int64, error) {
 	seq, err := m.queries.FirstMessageSince(ctx, store.FirstMessageSinceParams{RoomID: roomID, Since: t})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, nil
-	}
 	if err != nil {
 		return 0, fmt.Errorf("find the first message of room %s since %s: %w", roomID, t, err)
 	}

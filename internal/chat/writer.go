@@ -60,10 +60,17 @@ type Writer struct {
 	abort   context.CancelFunc
 	stored  func(roomID uuid.UUID, seq int64)
 	metrics writerMetrics
+	load    struct{ batches, messages, largest atomic.Int64 } // since Load was called
 	trouble atomic.Pointer[trouble] // why nothing can be stored, set and cleared by the writer's goroutine; nil: it can
 
 	mu      sync.RWMutex // held for reading while a post enters the queue
 	stopped bool
+}
+
+// Load returns how many messages wait, and by how many statements how many were stored since it was called before, the largest
+// of which had so many.
+func (w *Writer) Load() (waiting, batches, messages, largest int) {
+	return len(w.queue), int(w.load.batches.Swap(0)), int(w.load.messages.Swap(0)), int(w.load.largest.Swap(0))
 }
 
 type pending struct {
@@ -233,6 +240,12 @@ func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) 
 			w.write(ctx, []pending{p}, out)
 		}
 		return
+	}
+	if err == nil {
+		n := int64(len(batch))
+		w.load.batches.Add(1)
+		w.load.messages.Add(n)
+		w.load.largest.Store(max(n, w.load.largest.Load())) // this goroutine alone makes it larger
 	}
 	out <- stored{batch, rows, err}
 }

@@ -50,6 +50,18 @@ type Instance struct {
 	Lease     time.Duration // how long a heartbeat keeps the instance alive
 }
 
+// Figures are how an instance does, as its heartbeat writes them for DBAs; docs/operations.md says what each means.
+type Figures struct {
+	Connections int
+	Rooms       int
+	Listener    string        // "hears", "polls" or "lost"
+	ListenerPID uint32        // 0: none
+	Lag         time.Duration // 0: not known
+	Queue       int
+	// Since they were last asked for:
+	Batches, Messages, LargestBatch int
+}
+
 // Presence holds what is online through this instance.
 type Presence struct {
 	instance Instance
@@ -62,6 +74,7 @@ type Presence struct {
 	writes prometheus.Counter
 
 	mu      sync.Mutex
+	figures func() Figures // nil: none
 	held    map[place]holding
 	changed map[place]struct{} // not written yet
 	people  map[uuid.UUID]holding
@@ -129,6 +142,13 @@ func (p *Presence) Stop(ctx context.Context) error {
 		return fmt.Errorf("remove the instance: %w", err)
 	}
 	return nil
+}
+
+// Figures has each heartbeat from now on write what figures returns; nothing else is written for them.
+func (p *Presence) Figures(figures func() Figures) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.figures = figures
 }
 
 // Join counts one more connection of the user in the room.
@@ -240,7 +260,7 @@ func (p *Presence) register(ctx context.Context) error {
 func (p *Presence) beat(ctx context.Context) error {
 	beating, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
-	n, err := p.queries.Heartbeat(beating, p.instance.ID)
+	n, err := p.queries.Heartbeat(beating, p.heartbeat())
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
@@ -251,6 +271,28 @@ func (p *Presence) beat(ctx context.Context) error {
 	}
 	// What could not be written before is written now.
 	return p.flush(ctx)
+}
+
+func (p *Presence) heartbeat() store.HeartbeatParams {
+	p.mu.Lock()
+	figures := p.figures
+	p.mu.Unlock()
+	arg := store.HeartbeatParams{ID: p.instance.ID}
+	if figures == nil {
+		return arg
+	}
+	f := figures()
+	arg.Connections, arg.Rooms, arg.Listener, arg.Queue = int32(f.Connections), int32(f.Rooms), f.Listener, int32(f.Queue)                //nolint:gosec // far from it
+	arg.Batches, arg.Messages, arg.LargestBatch = int32(f.Batches), int32(f.Messages), int32(f.LargestBatch) //nolint:gosec // far from it
+	if f.ListenerPID != 0 {
+		pid := int32(f.ListenerPID) //nolint:gosec // a process id
+		arg.ListenerPid = &pid
+	}
+	if f.Lag > 0 {
+		lag := f.Lag.Seconds()
+		arg.LagSeconds = &lag
+	}
+	return arg
 }
 
 func (p *Presence) restore(ctx context.Context) error {

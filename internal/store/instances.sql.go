@@ -12,11 +12,37 @@ import (
 )
 
 const heartbeat = `-- name: Heartbeat :execrows
-UPDATE chat.instances SET heartbeat_at = now() WHERE id = $1
+UPDATE chat.instances SET heartbeat_at = now(), connections = $1, rooms = $2, listener = $3, listener_pid = $4,
+    listener_lag = $5::float8 * interval '1 second', queue = $6, batches = $7, messages = $8, largest_batch = $9
+WHERE id = $10
 `
 
-func (q *Queries) Heartbeat(ctx context.Context, id uuid.UUID) (int64, error) {
-	result, err := q.db.Exec(ctx, heartbeat, id)
+type HeartbeatParams struct {
+	Connections  int32
+	Rooms        int32
+	Listener     string
+	ListenerPid  *int32
+	LagSeconds   *float64
+	Queue        int32
+	Batches      int32
+	Messages     int32
+	LargestBatch int32
+	ID           uuid.UUID
+}
+
+func (q *Queries) Heartbeat(ctx context.Context, arg HeartbeatParams) (int64, error) {
+	result, err := q.db.Exec(ctx, heartbeat,
+		arg.Connections,
+		arg.Rooms,
+		arg.Listener,
+		arg.ListenerPid,
+		arg.LagSeconds,
+		arg.Queue,
+		arg.Batches,
+		arg.Messages,
+		arg.LargestBatch,
+		arg.ID,
+	)
 	if err != nil {
 		return 0, err
 	}

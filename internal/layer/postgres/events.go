@@ -103,7 +103,9 @@ func (l *Layer) deliver(name, payload string) {
 	if sent, ok := strings.CutPrefix(payload, heartbeat); ok {
 		if at, err := strconv.ParseInt(sent, 10, 64); err == nil {
 			l.heard = time.Now()
-			l.metrics.lag.Observe(time.Since(time.Unix(0, at)).Seconds())
+			lag := time.Since(time.Unix(0, at))
+			l.metrics.lag.Observe(lag.Seconds())
+			l.setLag(lag)
 		}
 		return
 	}

@@ -47,6 +47,7 @@ type Layer struct {
 	isStarted bool
 	err       error                      // why the listener neither listens nor polls; nil: it does
 	polling   error                      // why the listener polls; nil: it does not
+	link      Link
 	changed   []string                   // groups that were added or emptied since the listener last looked
 	interrupt context.CancelFunc         // ends the listener's wait; nil: it does not wait
 	awaited   map[string][]chan struct{} // who waits for a group to be listened to
@@ -117,6 +118,31 @@ func (l *Layer) Polling() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.polling
+}
+
+// Link is the listener's connection. The zero value: there is none that hears.
+type Link struct {
+	PID uint32        // of the server's process
+	Lag time.Duration // that the latest notification to the instance itself took; 0: none has come yet
+}
+
+// Link returns the listener's connection as it is now.
+func (l *Layer) Link() Link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.link
+}
+
+func (l *Layer) setLink(pid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.link = Link{PID: pid}
+}
+
+func (l *Layer) setLag(lag time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.link.Lag = lag
 }
 
 // Listening asks PostgreSQL which channels it sends to this instance: its own and those of the groups with a local

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type session struct {
 	layer    *Layer
 	conn     *pgx.Conn
+	pid      uint32 // of the server's process; a pooler makes up the one that the connection has
 	listened map[string]bool
 	early    []*pgconn.Notification // what came before the echo
 }
@@ -37,10 +39,15 @@ func (l *Layer) connect(ctx context.Context) (*session, error) {
 	connecting, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	s := &session{layer: l, conn: conn, listened: map[string]bool{l.inbox: true}}
-	_, err = conn.PgConn().Exec(connecting, "LISTEN "+pgx.Identifier{l.inbox}.Sanitize()).ReadAll()
+	answers, err := conn.PgConn().Exec(connecting, "LISTEN "+pgx.Identifier{l.inbox}.Sanitize()+"; SELECT pg_backend_pid()").ReadAll()
+	var pid uint64
+	if err == nil {
+		pid, err = strconv.ParseUint(string(answers[1].Rows[0][0]), 10, 32)
+	}
 	if err != nil {
 		err = fmt.Errorf("listen to the instance's own channel: %w", err)
 	} else {
+		s.pid = uint32(pid)
 		err = s.echo(ctx, func(n *pgconn.Notification) { s.early = append(s.early, n) })
 	}
 	if errors.Is(err, ErrNoEcho) {
@@ -64,6 +71,8 @@ func (s *session) close() {
 func (s *session) run(ctx context.Context, listening func()) error {
 	defer s.close()
 	l := s.layer
+	l.setLink(s.pid)
+	defer l.setLink(0)
 	l.heard = time.Now()
 	if err := s.apply(ctx, l.groups.Names()); err != nil {
 		return err
