@@ -68,7 +68,7 @@ BEGIN
     RETURN low;
 END $$;
 -- +goose StatementEnd
-COMMENT ON FUNCTION chat.seq_since(uuid, timestamptz) IS 'seq of the first message of a room that was stored at an instant or later; beyond its newest message: there is none. By binary search: created_at rises with seq, so that no index on it is needed. select last_seq + 1 - chat.seq_since(room_id, now() - interval ''1 week'') from chat.room_heads;';
+COMMENT ON FUNCTION chat.seq_since(uuid, timestamptz) IS 'seq of the first message of a room that was stored at an instant or later; beyond its newest message: there is none. By binary search: created_at rises with seq, but where the clock was set back, so that no index on it is needed. select last_seq + 1 - chat.seq_since(room_id, now() - interval ''1 week'') from chat.room_heads;';
 
 CREATE VIEW chat.room_stats AS
 SELECT r.slug AS room, r.kind, r.archived_at IS NOT NULL AS archived,
@@ -191,8 +191,7 @@ LANGUAGE sql STABLE SET search_path = chat, pg_temp AS $$
         SELECT coalesce(o.slug, integrity_of.room::text) AS name, o.id IS NOT NULL AS exists, o.kind, o.everyone, o.direct_key, h.last_seq, h.last_rev, p.seq AS searched, p.rev AS searched_rev
         FROM (SELECT integrity_of.room AS id) i LEFT JOIN rooms o ON o.id = i.id LEFT JOIN room_heads h ON h.room_id = i.id LEFT JOIN search_progress p ON p.room_id = i.id
     ), numbered AS (
-        SELECT m.seq, m.created_at, lag(m.seq, 1, 0::bigint) OVER w AS seq_before, lag(m.created_at) OVER w AS created_before
-        FROM messages m WHERE m.room_id = integrity_of.room WINDOW w AS (ORDER BY m.seq)
+        SELECT m.seq, lag(m.seq, 1, 0::bigint) OVER (ORDER BY m.seq) AS seq_before FROM messages m WHERE m.room_id = integrity_of.room
     ), shown AS ( -- in messages.extra; instants are written in the time zone of whoever caused them
         SELECT m.seq, e.key, CASE WHEN e.value ->> t.field ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d' THEN jsonb_set(e.value, ARRAY[t.field], to_jsonb((e.value ->> t.field)::timestamptz)) ELSE e.value END AS value
         FROM messages m
@@ -229,9 +228,6 @@ LANGUAGE sql STABLE SET search_path = chat, pg_temp AS $$
     UNION ALL
     SELECT 'seq', t.name, format('the newest message is %s, last_seq says %s', n.seq, t.last_seq)
     FROM this t CROSS JOIN (SELECT coalesce(max(n.seq), 0) AS seq FROM numbered n) n WHERE n.seq <> t.last_seq
-    UNION ALL
-    SELECT 'created_at', t.name || '#' || n.seq, format('was stored at %s, before message %s at %s', n.created_at, n.seq_before, n.created_before)
-    FROM numbered n CROSS JOIN this t WHERE n.created_at < n.created_before
     UNION ALL
     SELECT 'rev', t.name, format('change %s is there %s times', v.rev, count(*))
     FROM (SELECT m.rev FROM messages m WHERE m.room_id = integrity_of.room AND m.rev IS NOT NULL
@@ -325,7 +321,7 @@ SELECT 'search_buckets', b.bucket::text, format('is number %s, and starts at %s 
 FROM (SELECT b.bucket, b.starts, row_number() OVER w AS n, lag(b.starts) OVER w AS before FROM chat.search_buckets b WINDOW w AS (ORDER BY b.bucket)) b
 WHERE b.bucket <> b.n OR b.starts <= b.before OR (b.n = 1) <> (b.starts = '-infinity');
 COMMENT ON VIEW chat.integrity IS 'What must always hold and does not: it must be empty. A row says that something was written past the triggers, or that the chat has a defect. Reads everything, room by room: not for a dashboard; chat.integrity_of(''general'') looks at one room.';
-COMMENT ON COLUMN chat.integrity."check" IS 'What does not hold: "room", "seq", "created_at", "rev", "room_events", "extra." and the key in messages.extra, or the table that is wrong.';
+COMMENT ON COLUMN chat.integrity."check" IS 'What does not hold: "room", "seq", "rev", "room_events", "extra." and the key in messages.extra, or the table that is wrong.';
 COMMENT ON COLUMN chat.integrity.object IS 'What is wrong: the room''s slug, or slug#seq of a message, or a file, or the number of a bucket.';
 COMMENT ON COLUMN chat.integrity.detail IS 'What was found, and what should be.';
 

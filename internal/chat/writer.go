@@ -61,7 +61,7 @@ type Writer struct {
 	stored  func(roomID uuid.UUID, seq int64)
 	metrics writerMetrics
 	load    struct{ batches, messages, largest atomic.Int64 } // since Load was called
-	trouble atomic.Pointer[trouble] // why nothing can be stored, set and cleared by the writer's goroutine; nil: it can
+	trouble atomic.Pointer[trouble]                           // why nothing can be stored, set and cleared by the writer's goroutine; nil: it can
 
 	mu      sync.RWMutex // held for reading while a post enters the queue
 	stopped bool

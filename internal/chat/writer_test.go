@@ -79,6 +79,34 @@ func TestWriterKeepsTheOrderOfOneCaller(t *testing.T) {
 	}
 }
 
+func TestWriterCountsWhatItStoredSinceItWasAsked(t *testing.T) {
+	pool := pgtest.Pool(t)
+	w, ada, room := startWriter(t, pool), addUser(t, pool, "ada"), general(t, pool)
+	const n = 300
+	var wg sync.WaitGroup
+	wg.Add(n)
+	for range n {
+		w.Submit(chat.Post{RoomID: room, ID: uuid.New(), AuthorID: ada, Body: "x"}, func(_ int64, err error) {
+			defer wg.Done()
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if waiting, batches, messages, largest := w.Load(); waiting != 0 || messages != n || batches < 1 || largest < n/batches || largest > n {
+		t.Errorf("%d messages in %d statements of at most %d, %d wait", messages, batches, largest, waiting)
+	}
+	if _, err := w.Post(t.Context(), chat.Post{RoomID: room, ID: uuid.New(), AuthorID: ada, Body: "one more"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][3]int{{1, 1, 1}, {0, 0, 0}} {
+		if _, batches, messages, largest := w.Load(); [3]int{batches, messages, largest} != want {
+			t.Errorf("%d messages in %d statements of at most %d, want %v", messages, batches, largest, want)
+		}
+	}
+}
+
 func TestWriterAnswersEachPostOfABatchOnItsOwn(t *testing.T) {
 	pool := pgtest.Pool(t)
 	w, ada, room := startWriter(t, pool), addUser(t, pool, "ada"), general(t, pool)

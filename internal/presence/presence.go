@@ -282,8 +282,8 @@ func (p *Presence) heartbeat() store.HeartbeatParams {
 		return arg
 	}
 	f := figures()
-	arg.Connections, arg.Rooms, arg.Listener, arg.Queue = int32(f.Connections), int32(f.Rooms), f.Listener, int32(f.Queue)                //nolint:gosec // far from it
-	arg.Batches, arg.Messages, arg.LargestBatch = int32(f.Batches), int32(f.Messages), int32(f.LargestBatch) //nolint:gosec // far from it
+	arg.Connections, arg.Rooms, arg.Listener, arg.Queue = int32(f.Connections), int32(f.Rooms), f.Listener, int32(f.Queue) //nolint:gosec // far from it
+	arg.Batches, arg.Messages, arg.LargestBatch = int32(f.Batches), int32(f.Messages), int32(f.LargestBatch)               //nolint:gosec // far from it
 	if f.ListenerPID != 0 {
 		pid := int32(f.ListenerPID) //nolint:gosec // a process id
 		arg.ListenerPid = &pid

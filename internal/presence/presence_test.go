@@ -240,3 +240,40 @@ func TestWhoIsIdleOnAllConnectionsIsAway(t *testing.T) {
 	a.Leave(room, ada)
 	is(false, false)
 }
+
+func TestAHeartbeatWritesTheInstancesFigures(t *testing.T) {
+	pool := pgtest.Pool(t)
+	a := start(t, pool, 900*time.Millisecond)
+	asked, n := make(chan struct{}), 0
+	a.Figures(func() presence.Figures {
+		n++
+		for range 2 { // until the test has looked at what the heartbeat before has written
+			select {
+			case asked <- struct{}{}:
+			case <-t.Context().Done():
+			}
+		}
+		if n > 1 {
+			return presence.Figures{Listener: "lost"}
+		}
+		return presence.Figures{
+			Connections: 5, Rooms: 4, Listener: "hears", ListenerPID: 1234, Lag: 1500 * time.Microsecond, Queue: 3, Batches: 2, Messages: 7, LargestBatch: 6,
+		}
+	})
+	wait := func() {
+		t.Helper()
+		select {
+		case <-asked:
+		case <-time.After(20 * time.Second):
+			t.Fatal("no heartbeat asks for the figures")
+		}
+	}
+	for _, want := range []string{"0 0 0 0 0 0", "5 4 hears 1234 00:00:00.0015 3 2 7 6", "0 0 lost 0 0 0 0"} {
+		wait()
+		var got string
+		if err := pool.QueryRow(t.Context(), `select concat_ws(' ', connections, rooms, nullif(listener, ''), listener_pid, listener_lag, queue, batches, messages, largest_batch) from chat.instances`).Scan(&got); err != nil || got != want {
+			t.Errorf("the instance's row is %q, error %v, want %q", got, err, want)
+		}
+		wait()
+	}
+}

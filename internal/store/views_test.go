@@ -199,7 +199,7 @@ func TestAChatThatHasEverythingIsWhole(t *testing.T) {
 		conn := connect(t, pool.Config().ConnString(), "psql")
 		do(t, conn, `set timezone = '`+zone+`'`)
 		wants(t, conn, `select concat_ws(' | ', "check", object, detail) from chat.integrity`)
-		do(t, conn, `select chat.pin('team', 2, 'ada'), chat.post('team', 'eve', 'not a member') where false`)
+		do(t, conn, `select chat.pin('team', 2, 'ada'), chat.post('team', 'ada', 'from '||current_setting('timezone'), reply_to => 1)`)
 	}
 	wants(t, pool, `select concat_ws(' | ', "check", object, detail) from chat.integrity_of('team')`)
 	if _, err := pool.Exec(t.Context(), `select * from chat.integrity_of('nowhere')`); err == nil || !strings.Contains(err.Error(), `there is no room 'nowhere'`) {
@@ -235,7 +235,6 @@ func TestIntegritySeesWhatIsBroken(t *testing.T) {
 		{`delete from chat.messages ` + of(3), `seq | team | there is no message 3`},
 		{`delete from chat.messages where seq between 1 and 3`, `seq | team | there is no message 1 to 3`},
 		{`update chat.room_heads set last_seq = 9 where room_id = ` + room, `seq | team | the newest message is 7, last_seq says 9`},
-		{`update chat.messages set created_at = created_at - interval '1 hour' ` + of(6), `created_at | team#6 | was stored at %, before message 5 at %`},
 		{`update chat.messages set rev = (select m.rev from chat.messages m ` + of(1) + `) ` + of(7), `rev | team | change % is there 2 times`},
 		{`update chat.room_events set rev = (select m.rev from chat.messages m ` + of(1) + `) where room_id = ` + room, `rev | team | change % is there 2 times`},
 		{`update chat.messages set rev = 99 ` + of(7), `rev | team#7 | is change 99, last_rev says %`},

@@ -1,6 +1,12 @@
 package postgres
 
-import "time"
+import (
+	"context"
+	"time"
+)
+
+// Beat sends a heartbeat.
+func (l *Layer) Beat(ctx context.Context) error { return l.beatOnce(ctx) }
 
 // Intervals are the times that a test shortens; 0: as they are.
 type Intervals struct{ Heartbeat, Quiet, Echo, Poll, Again time.Duration }

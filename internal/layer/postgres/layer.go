@@ -45,8 +45,8 @@ type Layer struct {
 	mu        sync.Mutex
 	started   chan struct{} // closed when the listener first listens
 	isStarted bool
-	err       error                      // why the listener neither listens nor polls; nil: it does
-	polling   error                      // why the listener polls; nil: it does not
+	err       error // why the listener neither listens nor polls; nil: it does
+	polling   error // why the listener polls; nil: it does not
 	link      Link
 	changed   []string                   // groups that were added or emptied since the listener last looked
 	interrupt context.CancelFunc         // ends the listener's wait; nil: it does not wait

@@ -123,6 +123,7 @@ func TestAfterALostConnectionReceiversAreToldAndReceiveAgain(t *testing.T) {
 	if err := l.GroupAdd(t.Context(), "g", l.Open(in)); err != nil {
 		t.Fatal(err)
 	}
+	isLinked(t, l, pool)
 	for i := range 3 {
 		cutListeners(t, pool)
 		in.WantMissed(t)
@@ -133,6 +134,24 @@ func TestAfterALostConnectionReceiversAreToldAndReceiveAgain(t *testing.T) {
 		if err := l.Ready(); err != nil {
 			t.Error(err)
 		}
+		isLinked(t, l, pool)
+	}
+	// Its heartbeat is timed, and comes before what is sent after it.
+	if err := errors.Join(l.Beat(t.Context()), l.GroupSend(t.Context(), "g", "timed")); err != nil {
+		t.Fatal(err)
+	}
+	in.Want(t, "g timed")
+	if link := l.Link(); link.Lag <= 0 {
+		t.Errorf("after a heartbeat the link is %+v", link)
+	}
+}
+
+// isLinked fails unless the layer knows which process of PostgreSQL it listens on.
+func isLinked(t *testing.T, l *postgres.Layer, pool *pgxpool.Pool) {
+	t.Helper()
+	var pid uint32
+	if err := pool.QueryRow(t.Context(), `select pid from pg_stat_activity where datname = current_database() and application_name = 'pgchat listener'`).Scan(&pid); err != nil || l.Link().PID != pid {
+		t.Errorf("the listener is process %d, error %v, and the link is %+v", pid, err, l.Link())
 	}
 }
 

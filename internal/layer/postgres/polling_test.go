@@ -61,8 +61,8 @@ func TestBehindATransactionPoolerItPollsUntilThereIsADirectConnection(t *testing
 	for range 20 {
 		in.WantMissed(t)
 	}
-	if names, err := l.Listening(t.Context()); err != nil || len(names) > 0 {
-		t.Errorf("it listens to %v, error %v", names, err)
+	if names, err := l.Listening(t.Context()); err != nil || len(names) > 0 || l.Link() != (postgres.Link{}) {
+		t.Errorf("it listens to %v by %+v, error %v", names, l.Link(), err)
 	}
 	if n := said.count("LISTEN_DATABASE_URL"); n != 1 {
 		t.Errorf("it was said %d times what to do", n)
@@ -72,6 +72,7 @@ func TestBehindATransactionPoolerItPollsUntilThereIsADirectConnection(t *testing
 	bouncer.Start("session")
 	t.Cleanup(bouncer.Stop)
 	hears(t, l, in)
+	isLinked(t, l, direct)
 }
 
 // hears waits until what is sent arrives: polling, it would not.
