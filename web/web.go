@@ -3,6 +3,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -36,9 +37,10 @@ type Static struct {
 	urls     map[string]string // by name, such as "css/app.css"
 	names    map[string]string // by hashed name
 	contents map[string][]byte // by name
+	packed   map[string][]byte // with gzip, those of them that it makes smaller
 }
 
-// NewStatic reads the files, without the comments and spaces of ours, and hashes them. The error is [ErrNoVendor] where `make web` was not run.
+// NewStatic reads the files, without the comments and spaces of ours, hashes and compresses them. The error is [ErrNoVendor] where `make web` was not run.
 func NewStatic() (*Static, error) {
 	files, err := fs.Sub(static, "static")
 	if err != nil {
@@ -47,7 +49,7 @@ func NewStatic() (*Static, error) {
 	if _, err := fs.Stat(files, "vendor/htmx.min.js"); err != nil {
 		return nil, ErrNoVendor
 	}
-	s := &Static{urls: map[string]string{}, names: map[string]string{}, contents: map[string][]byte{}}
+	s := &Static{urls: map[string]string{}, names: map[string]string{}, contents: map[string][]byte{}, packed: map[string][]byte{}}
 	small := minify.New()
 	small.AddFunc(".js", js.Minify)
 	small.AddFunc(".css", css.Minify)
@@ -68,12 +70,31 @@ func NewStatic() (*Static, error) {
 		sum := sha256.Sum256(content)
 		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
 		s.urls[name], s.names[hashed], s.contents[name] = "/static/"+hashed, name, content
-		return nil
+		return s.pack(name, content)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the static files: %w", err)
 	}
 	return s, nil
+}
+
+// pack compresses once what is served for ever, better than what is compressed for each answer.
+func (s *Static) pack(name string, content []byte) error {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("compress %s: %w", name, err)
+	}
+	if out.Len() < len(content) {
+		s.packed[name] = out.Bytes()
+	}
+	return nil
 }
 
 // URL returns the address of a file, such as "css/app.css".
@@ -102,5 +123,24 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(s.contents[name]))
+	content := s.contents[name]
+	if packed, ok := s.packed[name]; ok {
+		w.Header().Set("Vary", "Accept-Encoding")
+		if takesGzip(r) {
+			w.Header().Set("Content-Encoding", "gzip")
+			content = packed
+		}
+	}
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+}
+
+// takesGzip reports whether who asks takes gzip, by any of the ways to say so.
+func takesGzip(r *http.Request) bool {
+	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		name, quality, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(coding), " ", ""), ";")
+		if name == "gzip" {
+			return strings.Trim(strings.TrimPrefix(quality, "q="), "0.") != "" || quality == ""
+		}
+	}
+	return false
 }

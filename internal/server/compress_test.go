@@ -36,8 +36,16 @@ func TestTextIsCompressedForWhoTakesIt(t *testing.T) {
 		}
 	}
 	_, text := get("/rooms/general", "gzip")
-	header, source := get(regexp.MustCompile(`/static/js/room\.[^"]*`).FindString(text), "gzip")
+	script := regexp.MustCompile(`/static/js/room\.[^"]*`).FindString(text)
+	header, source := get(script, "gzip")
 	if header.Get("Content-Encoding") != "gzip" || !strings.Contains(header.Get("Cache-Control"), "immutable") || !strings.Contains(source, "function Room(") || strings.Contains(source, "\n//") {
 		t.Errorf("a script came as %v: %.200s", header, source)
+	}
+	// It is the same for who does not take it, in whatever words.
+	for accept, packed := range map[string]bool{"identity": false, "br, gzip;q=0": false, "gzip;q=0.000": false, "br,GZIP; q=0.5": true} {
+		header, plain := get(script, accept)
+		if coded := header.Get("Content-Encoding"); (coded == "gzip") != packed || plain != source || !strings.Contains(header.Get("Vary"), "Accept-Encoding") {
+			t.Errorf("who takes %q got %q, %d bytes of %d: %v", accept, coded, len(plain), len(source), header)
+		}
 	}
 }
