@@ -40,21 +40,27 @@ func hills(t *testing.T, w, h int) string {
 	return base64.StdEncoding.EncodeToString(out.Bytes())
 }
 
-// gives hands files to the page, each as a JavaScript expression: how is "choose", "paste" or "drop".
+// gives hands files to the room's composer, each as a JavaScript expression: how is "choose", "paste" or "drop".
 func (b *browser) gives(how string, files ...string) {
+	b.t.Helper()
+	b.givesIn("main", how, files...)
+}
+
+// givesIn hands them to the composer in a part of the page.
+func (b *browser) givesIn(part, how string, files ...string) {
 	b.t.Helper()
 	list := ""
 	for _, f := range files {
 		list += "d.items.add(" + f + ");"
 	}
 	b.until(`(() => { const d = new DataTransfer(); %s
-		const input = document.querySelector(".attach input"), main = document.querySelector("main");
+		const part = document.querySelector(%q), input = part.querySelector(".attach input");
 		switch (%q) {
 			case "choose": input.files = d.files; return input.dispatchEvent(new Event("change"));
-			case "paste": return !document.querySelector("#body").dispatchEvent(new ClipboardEvent("paste", { clipboardData: d, bubbles: true, cancelable: true }));
-			case "drag": return !main.dispatchEvent(new DragEvent("dragover", { dataTransfer: d, bubbles: true, cancelable: true }));
-			case "drop": return !main.dispatchEvent(new DragEvent("drop", { dataTransfer: d, bubbles: true, cancelable: true }));
-		} })()`, list, how)
+			case "paste": return !part.querySelector(".composer textarea").dispatchEvent(new ClipboardEvent("paste", { clipboardData: d, bubbles: true, cancelable: true }));
+			case "drag": return !part.dispatchEvent(new DragEvent("dragover", { dataTransfer: d, bubbles: true, cancelable: true }));
+			case "drop": return !part.dispatchEvent(new DragEvent("drop", { dataTransfer: d, bubbles: true, cancelable: true }));
+		} })()`, list, part, how)
 }
 
 func pngFile(name, base64 string) string {
@@ -72,6 +78,12 @@ func noFiles(t *testing.T, db *pgxpool.Pool) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// noDrafts waits until there are no files but those of messages.
+func noDrafts(t *testing.T, db *pgxpool.Pool) {
+	t.Helper()
+	until(t, db, `select count(*) = 0 from chat.files where seq is null`)
 }
 
 const chips = `[...document.querySelectorAll(".attached li")]`

@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -96,4 +98,90 @@ func TestInAThreadOneWritesAndActsAsInTheRoom(t *testing.T) {
 	b.until(`document.querySelector("#thread-panel").hidden`)
 	b.at(1)
 	b.until(`document.querySelector("#messages #tools:not([hidden]) .reply:not([hidden])")`)
+}
+
+func TestFilesAreAttachedInAThread(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.say("how was it?")
+	b.sees("how was it?")
+	b.say("and there?")
+	b.sees("and there?")
+	open := func(seq int) {
+		t.Helper()
+		b.at(seq)
+		b.do(chromedp.KeyEvent("t"))
+		b.until(`document.activeElement.id === "thread-body" && document.querySelector('.thread-log[data-thread="%d"]')`, seq)
+	}
+	const panel, inThread, thumb = "#thread-panel", `[...document.querySelectorAll("#thread-panel .attached li")]`, `document.querySelector("#thread-panel .attached img")?.naturalWidth`
+	keys := func(text string) { b.do(chromedp.SendKeys(chromedp.CSS("#thread-body"), text)) }
+
+	// Chosen and pasted: they are the thread's, not the room's, and go with the reply.
+	open(1)
+	b.givesIn(panel, "choose", pngFile("hills.png", hills(t, 400, 300)), zeros("data.bin", 1000))
+	b.until(`%s.length === 2 && %s && !document.querySelector("main .attached li")`, inThread, thumb)
+	keys("like **this**")
+	b.accessible("a thread's composer with files")
+	b.screenshot("thread-files")
+	keys(kb.Enter)
+	const first = `document.querySelector(".thread-replies .message")`
+	b.until(`%[1]s?.querySelector(".picture img")?.naturalWidth && %[1]s.querySelector(".file").dataset.name === "data.bin" && %[1]s.querySelector("strong") && !%[2]s.length && !document.querySelector(".pending")`, first, inThread)
+	b.until(`document.querySelector("#messages .message:last-child .picture") && document.querySelector("#messages .message:last-child .quote")`)
+	b.givesIn(panel, "paste", pngFile("image.png", hills(t, 60, 40)))
+	b.until(`%s[0]?.querySelector(".name").textContent.startsWith("Pasted 20") && %s`, inThread, thumb)
+	keys(kb.Enter)
+	b.until(`document.querySelectorAll(".thread-replies .picture").length === 2 && !document.querySelector(".pending")`)
+
+	// Dropped on the thread; what is dropped on the room is the room's. A thread that is closed keeps its own, another has others.
+	b.givesIn(panel, "drag", zeros("more.bin", 10))
+	b.until(`document.querySelector("#thread-panel.dropping") && !document.querySelector("main.dropping")`)
+	b.screenshot("thread-dropping")
+	b.givesIn(panel, "drop", zeros("more.bin", 2000))
+	b.givesIn("main", "drop", zeros("room.bin", 2000))
+	b.until(`%s.map((c) => c.querySelector(".name").textContent).join() === "more.bin" && %s.length === 2`, inThread, chips)
+	keys("half")
+	open(2)
+	b.until(`!%s.length && document.querySelector("#thread-body").value === ""`, inThread)
+	open(1)
+	b.until(`%s.map((c) => c.querySelector(".name").textContent).join() === "more.bin" && document.querySelector("#thread-body").value === "half"`, inThread)
+
+	// Commands take no files; removed, they are gone.
+	b.until(`(document.querySelector("#thread-body").value = "", true)`)
+	keys("/topic x" + kb.Enter)
+	b.until(`document.querySelector("#thread-error").textContent.includes("takes no files") && document.querySelector("#thread-body").value === "/topic x"`)
+	b.until(`(document.querySelector("#thread-body").value = "", true)`)
+	b.clicks("#thread-panel .attached .remove")
+	b.until(`!%s.length`, inThread)
+	b.clicks("main .attached .remove")
+	noDrafts(t, db)
+
+	// Sent while they are uploaded, they go when they are there, with the thread closed by then.
+	b.givesIn(panel, "choose", zeros("late.bin", 30_000_000))
+	keys("later" + kb.Enter + kb.Escape)
+	b.until(`document.querySelector("#thread-panel").hidden`)
+	b.sees("later")
+	b.until(`document.querySelector("#messages .message:last-child .file").dataset.name === "late.bin"`)
+	open(1)
+	b.until(`document.querySelectorAll(".thread-replies .message").length === 3 && !%s.length && document.querySelector("#thread-body").value === ""`, inThread)
+}
+
+func TestFilesInAThreadWithScriptsOff(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `select chat.post('general', 'ada', 'how was it?')`)
+	path := filepath.Join(t.TempDir(), "plain.txt")
+	if err := os.WriteFile(path, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.withoutScripts()
+	b.do(chromedp.Navigate(site.address + "/rooms/general?thread=1"))
+	b.screenshot("thread-without-scripts")
+	b.do(chromedp.SetUploadFiles(chromedp.CSS("#thread-panel .attach input"), []string{path}), chromedp.Click(chromedp.CSS("#thread-panel .composer .primary")))
+	b.until(`location.search === "?thread=1" && document.querySelector(".thread-replies .file a")?.textContent.startsWith("plain.txt") && document.readyState === "complete"`)
+
+	// Neither a text nor a file: it is told in the thread.
+	b.do(chromedp.Click(chromedp.CSS("#thread-panel .composer .primary")))
+	b.until(`document.querySelector("#thread-error").textContent && document.readyState === "complete"`)
 }

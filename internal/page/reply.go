@@ -18,8 +18,10 @@ type Thread struct {
 	Replies []chat.Message // oldest first
 	Earlier int64          // there are replies before the one with this seq; 0: there are none
 	Draft   string         // what was typed and could not be sent
-	PostID  uuid.UUID      // the id of the reply that its form will post
-	Errors  map[string]string
+
+	FileLimit int64     // bytes that a file may have
+	PostID    uuid.UUID // the id of the reply that its form will post
+	Errors    map[string]string
 }
 
 // Thread is the fragment of a thread, which goes into its place beside the room.

@@ -51,7 +51,7 @@ func (s *Server) thread(ctx context.Context, room chat.Room, seq, before int64) 
 	if err != nil || root == nil {
 		return nil, err
 	}
-	t := &page.Thread{Room: room, First: *root, PostID: newID()}
+	t := &page.Thread{Room: room, First: *root, PostID: newID(), FileLimit: s.Files.Limit()}
 	if t.Replies, err = s.Messages.Replies(ctx, room.ID, first, before, threadLength+1); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
-// The files of the message that is being written: chosen, pasted or dropped, uploaded at once, sent with the message.
+// The files of the message that is being written, in the room or in a thread: chosen, pasted or dropped, uploaded at once, sent with
+// the message.
 "use strict";
-function Files(root, form, { say }) {
+// say tells what is wrong; send sends the message, also from a form that is not shown any more.
+function Files(form, { say, send }) {
   const most = 10, atOnce = 2; // files of a message, uploads
   const list = form.querySelector(".attached"), chosen = form.querySelector(".attach input"), chip = form.querySelector("template.attachment");
   const limit = Number(form.dataset.fileLimit);
@@ -68,7 +70,7 @@ function Files(root, form, { say }) {
     for (const a of open.filter((b) => !b.sent).slice(0, atOnce - under.length)) upload(a);
     if (!later || open.length) return;
     wait(false);
-    if ([...all].every((a) => a.done)) form.requestSubmit();
+    if ([...all].every((a) => a.done)) send();
   }
   const stay = (e) => e.preventDefault(); // who leaves the page is asked
   function upload(a) {
@@ -114,23 +116,9 @@ function Files(root, form, { say }) {
     const stamp = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
     add([...files].map((f) => f.name === "image.png" ? new File([f], `Pasted ${stamp}.png`, { type: f.type }) : f));
   });
-  const main = root.querySelector("main");
-  const carries = (e) => e.dataTransfer?.types.includes("Files");
-  main.addEventListener("dragover", (e) => {
-    if (!carries(e)) return;
-    e.preventDefault();
-    e.dataTransfer.dropEffect = "copy";
-    main.classList.add("dropping");
-  });
-  main.addEventListener("dragleave", (e) => { if (!main.contains(e.relatedTarget)) main.classList.remove("dropping"); });
-  main.addEventListener("drop", (e) => {
-    main.classList.remove("dropping");
-    if (!carries(e)) return;
-    e.preventDefault();
-    add([...e.dataTransfer.files]);
-  });
 
   return {
+    add,
     get some() { return all.size > 0; },
     // waits reports whether the message is to wait: until all is uploaded, or until what failed is removed.
     waits() {
@@ -150,3 +138,20 @@ function Files(root, form, { say }) {
     put(files) { for (const done of files) hold(done, done); },
   };
 }
+// What is dropped in a part of the room is its composer's; files() gives that one's, if there is any.
+Files.drop = (part, files) => {
+  const carries = (e) => e.dataTransfer?.types.includes("Files") && files();
+  part.addEventListener("dragover", (e) => {
+    if (!carries(e)) return;
+    e.preventDefault();
+    e.dataTransfer.dropEffect = "copy";
+    part.classList.add("dropping");
+  });
+  part.addEventListener("dragleave", (e) => { if (!part.contains(e.relatedTarget)) part.classList.remove("dropping"); });
+  part.addEventListener("drop", (e) => {
+    part.classList.remove("dropping");
+    if (!carries(e)) return;
+    e.preventDefault();
+    files().add([...e.dataTransfer.files]);
+  });
+};

@@ -290,11 +290,11 @@ function Room(root) {
     next.focus();
   }
   log.addEventListener("keydown", walk);
-  // editLast has ↑, where nothing is typed, edit the last message of the reader's in a list.
-  function editLast(area, list) {
+  // editLast has ↑, where nothing is typed, edit the last message of the reader's among those that all() gives.
+  function editLast(area, all) {
     area.addEventListener("keydown", (e) => {
       if (e.key !== "ArrowUp" || area.value || e.shiftKey || e.altKey || e.ctrlKey || e.metaKey) return;
-      const mine = [...list.querySelectorAll(".message")].findLast((m) => m.dataset.author === live.user && m.dataset.seq && !m.querySelector(".removed"));
+      const mine = [...all()].findLast((m) => m.dataset.author === live.user && m.dataset.seq && !m.querySelector(".removed"));
       if (mine) { e.preventDefault(); edit(mine); }
     });
   }
@@ -304,9 +304,9 @@ function Room(root) {
     messages, act, commanded, command, equip, walk, editLast, came: replying.came, ended: () => view.ended,
     pick: (article) => reacting.pick(article),
     leaves(part) { if (part.contains(tools)) hideTools(); },
-    send(text, reply, shown) { // what is being read in the room stays in sight
-      const message = live.send(room, slug, text, [], reply);
-      if (!past.behind) follow(() => { showPending(message.id, text, message.time, [], reply); arrange(); });
+    send(text, attached, reply, shown) { // what is being read in the room stays in sight
+      const message = live.send(room, slug, text, attached, reply);
+      if (!past.behind) follow(() => { showPending(message.id, text, message.time, attached, reply); arrange(); });
       shown(message.id, message.time);
       message.now();
     },
@@ -329,10 +329,9 @@ function Room(root) {
 
   // --- sending ----------------------------------------------------------------------------------------------------------
   function showPending(id, text, time, files = [], reply) {
-    const article = Room.pending(`p-${id}`, text);
+    const article = Room.pending(`p-${id}`, text, files);
     article.dataset.time = time;
     article.files = files;
-    if (files.length) article.querySelector(".said").append(Object.assign(document.createElement("p"), { className: "hint", textContent: files.map((f) => f.name).join(", ") }));
     if (reply) replying.quote(article, reply);
     pending.append(article);
   }
@@ -365,7 +364,8 @@ function Room(root) {
     view.ended = text;
     problem(`${text}.`, href, label);
   }
-  const files = form && Files(root, form, { say: problem });
+  const files = form && Files(form, { say: problem, send: () => form.isConnected ? form.requestSubmit() : submit() });
+  Files.drop(find("main"), () => files);
   const counter = find("#count");
   const length = (text) => [...text.trim()].length;
   function typed() {
@@ -387,7 +387,8 @@ function Room(root) {
     if (name === "me" && text.length > 3) return `/me ${text.slice(3).trim()}`;
     return name ? "" : text.replace(/^\/(?=\/[a-z]+(?:\s|$))/i, "");
   }
-  async function command(text, { form, body, said, typed }) { // of a composer
+  async function command(text, { form, body, files, said, typed }) { // of a composer
+    if (files.some) { said.textContent = "A command takes no files. Send them first, or remove them."; return; }
     const notice = form.querySelector(".composer-notice");
     said.textContent = "";
     form.setAttribute("aria-busy", "true");
@@ -433,35 +434,34 @@ function Room(root) {
     body.required = false; // white space is told below
     typed();
     body.addEventListener("input", typed);
-    editLast(body, messages);
+    editLast(body, () => messages.querySelectorAll(".message"));
     form.addEventListener("submit", (e) => {
       if (live.ended || view.ended) return; // as a plain form
       e.preventDefault();
-      const n = length(body.value);
-      if (files.waits() || n === 0 && !files.some) return;
-      if (n > maxBody) {
-        said.textContent = "This is too long for one message. Shorten it, or send it in parts.";
-        body.setAttribute("aria-invalid", "true");
-        return;
-      }
-      const written = body.value.trim(), text = commanded(written);
-      if (written && !text) {
-        if (files.some) said.textContent = "A command takes no files. Send them first, or remove them.";
-        else command(written, { form, body, said, typed });
-        return;
-      }
-      notice.hidden = true;
-      const attached = files.take(), reply = replying.take();
-      const message = live.send(room, slug, text, attached, reply);
-      showPending(message.id, text, message.time, attached, reply);
-      arrange();
-      toBottom();
-      message.now();
-      if (past.behind) past.newest();
-      body.value = "";
-      typed();
-      body.focus();
+      submit();
     });
+  }
+  function submit() {
+    const n = length(body.value);
+    if (files.waits() || n === 0 && !files.some) return;
+    if (n > maxBody) {
+      said.textContent = "This is too long for one message. Shorten it, or send it in parts.";
+      body.setAttribute("aria-invalid", "true");
+      return;
+    }
+    const written = body.value.trim(), text = commanded(written);
+    if (written && !text) { command(written, { form, body, files, said, typed }); return; }
+    find("#composer-notice").hidden = true;
+    const attached = files.take(), reply = replying.take();
+    const message = live.send(room, slug, text, attached, reply);
+    showPending(message.id, text, message.time, attached, reply);
+    arrange();
+    toBottom();
+    message.now();
+    if (past.behind) past.newest();
+    body.value = "";
+    typed();
+    body.focus();
   }
 
   // --- what comes -------------------------------------------------------------------------------------------------------
@@ -642,12 +642,13 @@ Room.callsReader = (article) => { // marks the names in it that are the reader's
   const names = [document.body.dataset.name.toLowerCase(), "everyone", "here"];
   for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", names.includes(name.dataset.name.toLowerCase()));
 };
-Room.pending = (id, text) => { // a message of the reader's that is on its way
+Room.pending = (id, text, files) => { // a message of the reader's that is on its way
   const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
   article.id = id;
   article.dataset.seq = "";
   article.classList.add("pending");
   article.querySelector(".body").textContent = text;
+  if (files.length) article.querySelector(".said").append(Object.assign(document.createElement("p"), { className: "hint", textContent: files.map((f) => f.name).join(", ") }));
   return article;
 };
 Room.failed = (article, id, why, edit) => { // says in such a one why it was not sent

@@ -7,6 +7,8 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
   let first = 0;    // seq of the open thread's first message; 0: none is open
   let turn = 0;     // counts: what was asked for before another thread is not shown
   let early = null; // frames that came while the thread was on its way
+  let files = null; // those of the open thread's composer
+  const composers = new Map(); // seq → { form, files }: a thread that is left keeps its composer while files are attached to it
   const overlays = () => getComputedStyle(panel).position === "fixed"; // else it is a column
 
   // --- the look -----------------------------------------------------------------------------------------------------------
@@ -100,6 +102,7 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     panel.hidden = true;
     leaves(panel);
     panel.replaceChildren();
+    files = null;
     if (leave && root.isConnected && location.search.startsWith("?thread")) {
       if (history.state?.thread) history.back(); else history.replaceState(history.state, "", at);
     }
@@ -120,16 +123,23 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     log.append(Object.assign(document.createElement("div"), { className: "thread-pending" }));
     for (const [id, w] of live.waitingIn(room)) {
       if (w.reply?.thread !== first || find(`#tm-${id}`)) continue;
-      showPending(id, w.body, w.time);
+      showPending(id, w.body, w.time, w.files);
       if (w.failed) failed(id, w.failed);
     }
     log.scrollTop = log.scrollHeight;
-    if (!form) return;
-    const draft = `pgchat:draft:${live.user}:${room}:${first}`, error = find("#thread-error"), notice = find(".composer-notice");
+    files = form && compose(form);
+  }
+  function compose(form) {
+    const left = composers.get(first);
+    if (left?.files.some) { form.replaceWith(left.form); return left.files; }
+    for (const [seq, other] of composers) if (!other.files.some) composers.delete(seq);
+    const thread = first, article = find(".thread-first .message"), reply = { seq: thread, thread, id: article.id.slice(1), author: article.querySelector("header b").textContent };
+    const area = form.elements.body, draft = `pgchat:draft:${live.user}:${room}:${thread}`, error = form.querySelector(".composer-error"), notice = form.querySelector(".composer-notice");
+    const files = Files(form, { say(why) { error.textContent = why; }, send: () => form.isConnected ? form.requestSubmit() : submit() });
+    composers.set(thread, { form, files });
     Writing(area, { slug, box: form, room, send: () => form.requestSubmit() });
-    editLast(area, find(".thread-replies"));
+    editLast(area, () => panel.querySelectorAll(".thread-replies .message"));
     notice.querySelector("button").addEventListener("click", () => { notice.hidden = true; area.focus(); });
-    area.required = false; // white space is told by doing nothing
     if (!area.value) area.value = live.load(localStorage, draft) || "";
     function typed() {
       live.store(localStorage, draft, area.value);
@@ -139,24 +149,30 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     form.addEventListener("submit", (e) => {
       if (live.ended || ended()) return; // as a plain form
       e.preventDefault();
-      const written = area.value.trim(), text = commanded(written), article = find(".thread-first .message");
-      if (!written) return;
-      if (!text) { command(written, { form, body: area, said: error, typed }); return; } // it is done in the room
+      submit();
+    });
+    function submit() {
+      const written = area.value.trim(), text = commanded(written);
+      if (files.waits() || !written && !files.some) return;
+      if (written && !text) { command(written, { form, body: area, files, said: error, typed }); return; } // it is done in the room
       notice.hidden = true;
       if ([...text].length > 8000) { error.textContent = "This is too long for one message. Shorten it, or send it in parts."; return; }
-      send(text, { seq: first, thread: first, id: article.id.slice(1), author: article.querySelector("header b").textContent }, (id, time) => {
-        showPending(id, text, time);
-        log.scrollTop = log.scrollHeight;
+      const attached = files.take();
+      send(text, attached, reply, (id, time) => {
+        if (thread !== first) return;
+        showPending(id, text, time, attached);
+        find(".thread-log").scrollTop = find(".thread-log").scrollHeight;
       });
       area.value = "";
-      live.store(localStorage, draft, "");
+      typed();
       area.focus();
-    });
+    }
+    return files;
   }
 
   // --- what is on its way -------------------------------------------------------------------------------------------------
-  function showPending(id, text, time) {
-    const article = Room.pending(`tp-${id}`, text);
+  function showPending(id, text, time, files = []) {
+    const article = Room.pending(`tp-${id}`, text, files);
     article.querySelector("time").dateTime = time;
     find(".thread-pending").append(tidy(article));
   }
@@ -200,6 +216,7 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     if (!asked) close(false); else if (Number(asked) !== first) open(asked);
   }
   equip(panel, panel);
+  Files.drop(panel, () => files);
   if (!panel.hidden) set();
 
   return { open, frame, failed, dropped, moved };
