@@ -115,9 +115,10 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	defer func() { stopSweep(); <-swept }()
 
 	people := chat.NewPeople(pool, c.Signup == "open")
+	limit := chat.NewPostLimiter(c.PostRate, c.PostBurst)
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Rooms: chat.NewRooms(pool), Messages: messages, Log: log,
-		RenderMessages: pages.Messages, RenderLines: pages.Lines, PostRate: c.PostRate, PostBurst: c.PostBurst,
+		RenderMessages: pages.Messages, RenderLines: pages.Lines, PostLimit: limit,
 		Sessions: sessions, Tokens: tokens, People: people,
 		RenderPeople: func(people []presence.Person) []byte {
 			shown := make([]page.Person, len(people))
@@ -146,7 +147,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		People: people, Sessions: sessions, Tokens: tokens,
 		Rooms: chat.NewRooms(pool), Messages: messages, Reads: reads, Files: files,
 		Writer: writer, Presence: online, Pages: pages, TrustProxy: c.TrustProxy, Log: log, Sockets: sockets,
-		Search: chat.NewSearch(pool),
+		Search: chat.NewSearch(pool), PostLimit: limit,
 		Checks: map[string]func(context.Context) error{
 			"database": pool.Ping,
 			"listener": func(context.Context) error {

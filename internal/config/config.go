@@ -40,8 +40,8 @@ type Serve struct {
 	Migrate       bool          `env:"PGCHAT_MIGRATE" default:"true" negatable:"" help:"Bring the schema up to date first."`
 	Signup        string        `env:"PGCHAT_SIGNUP" enum:"open,closed" default:"open" help:"Whether everybody may make an account: ${enum}."`
 	TrustProxy    bool          `name:"trust-proxy" env:"PGCHAT_TRUST_PROXY" help:"Believe X-Forwarded-For, X-Forwarded-Proto and X-Request-ID: only behind a proxy that sets them."`
-	PostRate      float64       `env:"PGCHAT_POST_RATE" default:"10" help:"Messages a second that one connection may post; 0: no limit."`
-	PostBurst     int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one connection may post at once."`
+	PostRate      float64       `env:"PGCHAT_POST_RATE" default:"10" help:"Messages a second that one user may post or change; 0: no limit."`
+	PostBurst     int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one user may post or change at once."`
 	FileLimit     Bytes         `env:"PGCHAT_FILE_LIMIT" default:"100MB" help:"Most that a file may have, such as 500kB, 100MB or 2GB."`
 	FilesLimit    Bytes         `env:"PGCHAT_FILES_LIMIT" default:"10GB" help:"Most that all files together may have."`
 	Index         bool          `env:"PGCHAT_INDEX" default:"true" negatable:"" help:"Take part in indexing messages for the search; of all instances one does it at a time."`

@@ -68,8 +68,7 @@ type conn struct {
 	raw     net.Conn        // to write whole frames to; each Write is one, so that those of gorilla's pongs do not mix with them
 	user    chat.User
 	proof   Proof
-	limit   *rate.Limiter // nil: none
-	readBy  time.Time     // the reader's
+	readBy  time.Time // the reader's
 
 	typingLimit *rate.Limiter // the reader's; nil: nothing was typed
 	idleLimit   *rate.Limiter // the reader's; nil: the client has not said whether somebody is there
@@ -172,14 +171,20 @@ func (c *conn) disconnect() {
 	c.sockets.remove(c)
 }
 
+// mayPost counts one more of what the user posts or changes.
+func (c *conn) mayPost() error {
+	_, err := c.sockets.cfg.PostLimit.Allow(c.user.ID)
+	return err
+}
+
 // post submits a message; its ack or error follows. A returned error is about the frame, and no message was submitted.
 func (c *conn) post(j *joined, idText, body string, replyTo int64, files []uuid.UUID) error {
 	id, err := parseID(idText)
 	if err != nil {
 		return err
 	}
-	if c.limit != nil && !c.limit.Allow() {
-		return chat.Errorf(chat.RateLimited, "You are sending too fast. Wait a few seconds and send it again.")
+	if err := c.mayPost(); err != nil {
+		return err
 	}
 	p, err := chat.CheckPost(chat.Post{RoomID: j.room.ID, ID: id, AuthorID: c.user.ID, Body: body, ReplyTo: replyTo, Files: files})
 	if err != nil {

@@ -13,6 +13,17 @@ func History(slug string, at chat.Cursor, messages []chat.Message) any {
 	return v1History{v1Messages{Type: "messages", Room: slug, Messages: v1List(messages)}, at.String()}
 }
 
+type v1MessageNow struct {
+	Type string `json:"type"`
+	Room string `json:"room"`
+	v1Message
+}
+
+// Message is a message as it is now, in the form of a frame of [Protocol].
+func Message(slug string, m chat.Message) any {
+	return v1MessageNow{Type: "message", Room: slug, v1Message: v1List([]chat.Message{m})[0]}
+}
+
 // Failure is why a program's request was refused, as the frame that says so.
 func Failure(code chat.Code, message string) any {
 	return v1Error{Type: "error", Code: code, Message: message}

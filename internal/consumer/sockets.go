@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/time/rate"
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/feed"
@@ -71,9 +70,8 @@ type Config struct {
 	Sessions *chat.Sessions
 	Tokens   *chat.Tokens
 	People   *chat.People
-	// PostRate and PostBurst limit the posts of one connection: so many a second, so many at once. A rate of 0: no limit.
-	PostRate  float64
-	PostBurst int
+	// PostLimit limits what one user posts and changes.
+	PostLimit *chat.Limiter[uuid.UUID]
 	// RenderMessages, RenderLines and RenderPeople make the HTML that is put into pages.
 	RenderMessages func([]chat.Message) []byte
 	RenderLines    func([]chat.Line) []byte
@@ -154,9 +152,6 @@ func (s *Sockets) serve(w http.ResponseWriter, r *http.Request, upgrader *websoc
 		return
 	}
 	c := &conn{sockets: s, dialect: d, ws: ws, raw: ws.NetConn(), user: user, proof: proof}
-	if s.cfg.PostRate > 0 {
-		c.limit = rate.NewLimiter(rate.Limit(s.cfg.PostRate), s.cfg.PostBurst)
-	}
 	s.mu.Lock()
 	draining := s.draining
 	s.conns[c] = struct{}{}

@@ -190,8 +190,8 @@ func (v *v1) change(c *conn, in v1In) error {
 	if err != nil {
 		return err
 	}
-	if c.limit != nil && !c.limit.Allow() {
-		return chat.Errorf(chat.RateLimited, "You are sending too fast. Wait a few seconds and send it again.")
+	if err := c.mayPost(); err != nil {
+		return err
 	}
 	found, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
 	if err != nil {

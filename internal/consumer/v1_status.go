@@ -45,8 +45,8 @@ func v1End(t time.Time) *time.Time {
 
 // setStatus sets what the user says of themselves, or until when they are not to be disturbed, and repeats it.
 func (v *v1) setStatus(c *conn, in v1In) error {
-	if c.limit != nil && !c.limit.Allow() {
-		return chat.Errorf(chat.RateLimited, "You are sending too fast. Wait a few seconds and send it again.")
+	if err := c.mayPost(); err != nil {
+		return err
 	}
 	var until *time.Time
 	switch {

@@ -41,7 +41,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	form := page.SignIn{Name: r.PostForm.Get("name"), Next: next(r), SignupOpen: s.People.SignupOpen()}
 	var user chat.User
-	err := s.limits.allow(s.address(r))
+	err := allow(w, s.tries, s.address(r))
 	if err == nil {
 		user, err = s.People.SignIn(r.Context(), form.Name, r.PostForm.Get("password"))
 	}
@@ -69,7 +69,7 @@ func (s *Server) signUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	form := page.SignUp{Name: r.PostForm.Get("name"), Next: next(r), Open: s.People.SignupOpen()}
 	var user chat.User
-	err := s.limits.allow(s.address(r))
+	err := allow(w, s.tries, s.address(r))
 	if err == nil {
 		user, err = s.People.SignUp(r.Context(), form.Name, r.PostForm.Get("password"))
 	}

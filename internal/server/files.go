@@ -191,14 +191,18 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) (err error) {
 			if fields += len(part.FormName()) + len(value); fields > maxForm {
 				return badForm(&http.MaxBytesError{Limit: maxForm})
 			}
-			if id, err := uuid.Parse(value); part.FormName() == "attached" && err == nil {
-				if len(files) >= chat.MaxFiles {
-					return s.postRefused(w, r, room, in.refused(tooManyFiles()), &files)
-				}
-				files = append(files, id)
+			if part.FormName() != "files" {
+				r.PostForm.Add(part.FormName(), value)
 				continue
 			}
-			r.PostForm.Add(part.FormName(), value)
+			id, err := fileID(value)
+			if err == nil && len(files) >= chat.MaxFiles {
+				err = tooManyFiles()
+			}
+			if err != nil {
+				return s.postRefused(w, r, room, in.refused(err), &files)
+			}
+			files = append(files, id)
 		case part.FileName() == "": // nothing was chosen
 		case len(files) >= chat.MaxFiles:
 			return s.postRefused(w, r, room, in.refused(tooManyFiles()), &files)
@@ -214,6 +218,26 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) (err error) {
 		return s.postRefused(w, r, room, err, &files)
 	}
 	return nil
+}
+
+// uploadedBefore is the files of a message that were uploaded before, in a form without files or from a program.
+func uploadedBefore(r *http.Request) (files []uuid.UUID, err error) {
+	for _, text := range r.PostForm["files"] {
+		id, err := fileID(text)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, id)
+	}
+	return files, nil
+}
+
+func fileID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, chat.Errorf(chat.Invalid, "%q is no file's id.", text)
+	}
+	return id, nil
 }
 
 func tooManyFiles() error {

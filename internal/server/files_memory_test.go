@@ -45,7 +45,7 @@ func (h *heapWatch) Write(p []byte) (int, error) {
 
 func TestALargeFileTakesLittleMemoryBothWays(t *testing.T) {
 	const size, most = 100_000_000, 10_000_000 // bytes
-	s := startLimited(t, true, chat.FileLimits{Each: size, InAll: size})
+	s := startLimited(t, true, chat.FileLimits{Each: size, InAll: size}, chat.NewPostLimiter(0, 1))
 	ada := s.signUp(t, "ada")
 	s.uploads(t, ada, "general", "warm", "up") // connections and their buffers
 	before := func() uint64 {

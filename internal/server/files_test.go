@@ -59,7 +59,7 @@ func (s *site) sendForm(t *testing.T, c *http.Client, path string, parts []part,
 	}
 	r.Header.Set("Content-Type", contentType)
 	got, text := request(t, c, r, headers...)
-	return answer{got.StatusCode, text, got.Header.Get("Location"), got.Cookies}
+	return answer{got.StatusCode, text, got.Header.Get("Location"), got.Header.Get("Retry-After"), got.Cookies}
 }
 
 // uploads uploads a file to a room and returns what the server found.
@@ -79,7 +79,7 @@ func (s *site) posts(t *testing.T, c *http.Client, room, text string, files ...c
 	t.Helper()
 	parts := []part{{"id", "", uuid.NewString()}, {"body", "", text}}
 	for _, f := range files {
-		parts = append(parts, part{"attached", "", f.ID.String()})
+		parts = append(parts, part{"files", "", f.ID.String()})
 	}
 	s.sendForm(t, c, "/rooms/"+room+"/messages", parts).want(t, 303)
 }
@@ -240,7 +240,7 @@ func TestWhoMaySeeTheRoomMaySeeItsFilesAndNobodyElse(t *testing.T) {
 	// Neither posted by others, nor twice, nor elsewhere.
 	mine := s.uploads(t, ada, "general", "c.txt", "mine")
 	for c, room := range map[*http.Client]string{eve: "general", ada: "secret"} {
-		s.sendForm(t, c, "/rooms/"+room+"/messages", []part{{"id", "", uuid.NewString()}, {"body", "", "draft"}, {"attached", "", mine.ID.String()}}).
+		s.sendForm(t, c, "/rooms/"+room+"/messages", []part{{"id", "", uuid.NewString()}, {"body", "", "draft"}, {"files", "", mine.ID.String()}}).
 			want(t, 404, "is not there any more", "draft")
 	}
 	s.sendForm(t, eve, "/rooms/secret/files", []part{{"file", "x", "y"}}).want(t, 404)
@@ -331,7 +331,7 @@ func TestLimitsOfFilesAreToldAndNothingIsKept(t *testing.T) {
 	s.sendForm(t, ada, "/rooms/general/messages", many).want(t, 422, "at most 10 files", "my draft")
 	attached := []part{{"id", "", uuid.NewString()}, {"body", "", "my draft"}}
 	for range chat.MaxFiles + 1 {
-		attached = append(attached, part{"attached", "", uuid.NewString()})
+		attached = append(attached, part{"files", "", uuid.NewString()})
 	}
 	s.sendForm(t, ada, "/rooms/general/messages", attached).want(t, 422, "at most 10 files", "my draft")
 	padded := []part{{"body", "", "my draft"}}

@@ -179,8 +179,10 @@ func (s *Server) caller(r *http.Request) (chat.User, error) {
 	return chat.User{}, chat.Errorf(chat.Unauthenticated, "You are not signed in: send a session's cookie, or Authorization: Bearer TOKEN.")
 }
 
+// wantsJSON reports whether a program asks: it says so, or sends a token.
 func wantsJSON(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept"), "application/json")
+	_, token := bearer(r)
+	return token || strings.Contains(r.Header.Get("Accept"), "application/json")
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -1,49 +1,29 @@
 package server
 
 import (
-	"sync"
+	"math"
+	"net/http"
+	"strconv"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/pgchat/pgchat/internal/chat"
 )
 
 const (
-	triesAtOnce  = 10
-	triesEvery   = 6 * time.Second
-	maxAddresses = 10_000
+	triesAtOnce = 10
+	triesEvery  = 6 * time.Second
 )
 
-// limits slows down who tries many passwords or makes many accounts from one address.
-type limits struct {
-	mu        sync.Mutex
-	addresses map[string]*rate.Limiter
+// allow counts one more of the key. Where that is too much, the answer will say after how many seconds it is not.
+func allow[K comparable](w http.ResponseWriter, l *chat.Limiter[K], key K) error {
+	wait, err := l.Allow(key)
+	if err != nil {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+	return err
 }
 
-func newLimits() *limits { return &limits{addresses: map[string]*rate.Limiter{}} }
-
-func (l *limits) allow(address string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limiter := l.addresses[address]
-	if limiter == nil {
-		if len(l.addresses) >= maxAddresses {
-			// Those that have recovered all their tries need not be remembered.
-			for a, other := range l.addresses {
-				if other.Tokens() >= triesAtOnce {
-					delete(l.addresses, a)
-				}
-			}
-			if len(l.addresses) >= maxAddresses {
-				clear(l.addresses)
-			}
-		}
-		limiter = rate.NewLimiter(rate.Every(triesEvery), triesAtOnce)
-		l.addresses[address] = limiter
-	}
-	if !limiter.Allow() {
-		return chat.Errorf(chat.RateLimited, "Too many tries. Wait a minute and try again.")
-	}
-	return nil
+// mayPost counts one more of what the user posts or changes.
+func (s *Server) mayPost(w http.ResponseWriter, r *http.Request) error {
+	return allow(w, s.PostLimit, of(r).user.ID)
 }

@@ -14,30 +14,32 @@ type act func(r *http.Request, userID, roomID, id uuid.UUID) (seq int64, err err
 // change is a handler that changes the message in the address. The change itself comes to every open page by the room's events.
 func (s *Server) change(do act) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := r.ParseForm(); err != nil {
-			return badForm(err)
+		if err := parse(r); err != nil {
+			return err
 		}
-		slug, _, err := s.changed(r, r.PathValue("id"), do)
+		room, seq, err := s.changed(w, r, r.PathValue("id"), do)
 		if err != nil {
 			return err
 		}
-		done(w, r, roomPath(slug))
-		return nil
+		return s.doneMessage(w, r, http.StatusOK, room, seq, roomPath(room.Slug))
 	}
 }
 
-// changed changes a message of the room in the address and returns the room's slug and the message's seq.
-func (s *Server) changed(r *http.Request, idText string, do act) (slug string, seq int64, err error) {
+// changed changes a message of the room in the address and returns the room and the message's seq.
+func (s *Server) changed(w http.ResponseWriter, r *http.Request, idText string, do act) (chat.Room, int64, error) {
 	user, room, err := s.callerIn(r)
 	if err != nil {
-		return "", 0, err
+		return chat.Room{}, 0, err
 	}
 	id, err := messageID(idText)
 	if err != nil {
-		return "", 0, err
+		return chat.Room{}, 0, err
 	}
-	seq, err = do(r, user.ID, room.ID, id)
-	return room.Slug, seq, err
+	if err := s.mayPost(w, r); err != nil {
+		return chat.Room{}, 0, err
+	}
+	seq, err := do(r, user.ID, room.ID, id)
+	return room, seq, err
 }
 
 func messageID(text string) (uuid.UUID, error) {
@@ -51,9 +53,18 @@ func messageID(text string) (uuid.UUID, error) {
 // byScript reports whether the pages' script asks. It gets errors as text, and shows them in their place.
 func byScript(r *http.Request) bool { return r.Header.Get("HX-Request") == "true" }
 
-// done answers a change: the pages' script needs nothing, a plain form goes on to the path.
+// doneMessage answers what was done to a message: a program gets it as it now is.
+func (s *Server) doneMessage(w http.ResponseWriter, r *http.Request, status int, room chat.Room, seq int64, path string) error {
+	if wantsJSON(r) {
+		return s.tellMessage(w, r, status, room, seq)
+	}
+	done(w, r, path)
+	return nil
+}
+
+// done answers a change: the pages' script and programs need nothing, a plain form goes on to the path.
 func done(w http.ResponseWriter, r *http.Request, path string) {
-	if byScript(r) {
+	if byScript(r) || wantsJSON(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

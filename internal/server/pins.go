@@ -13,25 +13,24 @@ import (
 
 // pin pins the message in the address, or takes the pin away: on=true, on=false, or, without on, the other of the two.
 func (s *Server) pin(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return badForm(err)
+	if err := parse(r); err != nil {
+		return err
 	}
-	turn, err := turnIn(r.PostForm.Get("on"))
+	turn, err := turnIn(r)
 	if err != nil {
 		return err
 	}
-	slug, seq, err := s.changed(r, r.PathValue("id"), func(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
+	room, seq, err := s.changed(w, r, r.PathValue("id"), func(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
 		return s.Messages.Pin(r.Context(), userID, roomID, id, turn)
 	})
 	if err != nil {
 		return err
 	}
-	to := fmt.Sprintf("%s?at=%d", roomPath(slug), seq)
+	to := fmt.Sprintf("%s?at=%d", roomPath(room.Slug), seq)
 	if turn == chat.Off {
-		to = roomPath(slug) + "/pins"
+		to = roomPath(room.Slug) + "/pins"
 	}
-	done(w, r, to)
-	return nil
+	return s.doneMessage(w, r, http.StatusOK, room, seq, to)
 }
 
 // pins lists the room's pinned messages: a page, for the pages' script the list alone, for programs JSON.

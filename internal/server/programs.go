@@ -94,6 +94,19 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, status int, room c
 	return nil
 }
 
+// tellMessage answers with a message as it is now.
+func (s *Server) tellMessage(w http.ResponseWriter, r *http.Request, status int, room chat.Room, seq int64) error {
+	found, err := s.Messages.Between(r.Context(), room.ID, seq, seq)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return chat.Errorf(chat.NotFound, "The message was removed from the database meanwhile.")
+	}
+	writeJSON(w, status, consumer.Message(room.Slug, found[0]))
+	return nil
+}
+
 func (s *Server) tellRoom(w http.ResponseWriter, r *http.Request, room chat.Room) error {
 	return s.tell(w, r, http.StatusOK, room)
 }

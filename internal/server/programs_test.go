@@ -2,11 +2,14 @@ package server_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"github.com/pgchat/pgchat/internal/chat"
 )
@@ -152,4 +155,66 @@ func TestAProgramIsToldWhoIsInTheRoom(t *testing.T) {
 	if f := join("eve"); f["online"] != 1.0 || fmt.Sprint(f["here"]) != "[ada]" {
 		t.Errorf("the second was told %v", f)
 	}
+}
+
+func TestProgramsPostAndChangeWithoutAConnection(t *testing.T) {
+	s := start(t, true)
+	s.signUp(t, "ada")
+	s.signUp(t, "eve")
+	ada, eve := s.token(t, "ada"), s.token(t, "eve")
+	says := func(token, path, body string, want string) string {
+		t.Helper()
+		got := s.sendJSON(t, token, "/rooms/general/"+path, body)
+		status, text, _ := strings.Cut(got, " ")
+		wantStatus, wantText, _ := strings.Cut(want, " ")
+		var gotJSON, wantJSON any
+		if err := errors.Join(json.Unmarshal([]byte(text), &gotJSON), json.Unmarshal([]byte(wantText), &wantJSON)); err != nil || status != wantStatus || !like(wantJSON, gotJSON) {
+			t.Errorf("%s %s: got\n%s, want\n%s (%v)", path, body, got, want, err)
+		}
+		return text
+	}
+	const author = `"author":{"id":"…","name":"ada"},"created_at":"…"`
+	id := "0192f8a0-5e1c-7c3a-9b1e-0123456789ab"
+	message := func(seq, body, rest string) string {
+		return `{"type":"message","room":"general","seq":` + seq + `,"id":"…",` + author + `,"body":"` + body + `"` + rest + `}`
+	}
+	says(ada, "messages", `{"id":"`+id+`","body":"hello"}`, `201 `+message("1", "hello", ""))
+	says(ada, "messages", `{"id":"`+id+`","body":"hello"}`, `201 `+message("1", "hello", "")) // again: stored once
+	says(eve, "messages", `{"id":"`+id+`","body":"mine"}`, `409 {"type":"error","code":"taken","message":"…"}`)
+	says(ada, "messages", `{"body":"/topic is what I say","reply_to":1}`, `201 `+message("2", "/topic is what I say", `,"reply_to":1,"thread":1`))
+	says(ada, "messages", `{"id":"x","body":"hello"}`, `422 {"type":"error","code":"invalid","message":"The message's id is not a UUID."}`)
+	says(ada, "messages", `{"body":" "}`, `422 {"type":"error","code":"invalid","message":"…"}`)
+	says(ada, "messages", `{"body":"hello","files":["x"]}`, `422 {"type":"error","code":"invalid","message":"\"x\" is no file's id."}`)
+	says(ada, "messages", `nonsense`, `400 {"type":"error","code":"bad_frame","message":"…"}`)
+
+	at := "messages/" + id + "/"
+	says(ada, at+"edit", `{"body":"hello, all"}`, `200 `+message("1", "hello, all", `,"rev":2,"edited_at":"…","replies":1`))
+	says(eve, at+"edit", `{"body":"bye"}`, `403 {"type":"error","code":"forbidden","message":"…"}`)
+	says(ada, at+"edit", `{}`, `422 {"type":"error","code":"invalid","message":"…"}`)
+	for range 2 { // left out, "on" is true
+		says(eve, at+"reactions", `{"emoji":"👍"}`, `200 `+message("1", "hello, all", `,"rev":3,"edited_at":"…","replies":1,"reactions":[{"emoji":"👍","count":1,"by":["eve"]}]`))
+	}
+	says(eve, at+"reactions", `{"emoji":"👍","on":false}`, `200 `+message("1", "hello, all", `,"rev":4,"edited_at":"…","replies":1`))
+	for range 2 {
+		says(eve, at+"pin", ``, `200 `+message("1", "hello, all", `,"rev":5,"edited_at":"…","replies":1,"pinned":{"by":"eve","at":"…"}`))
+	}
+	says(eve, at+"pin", `{"on":false}`, `200 `+message("1", "hello, all", `,"rev":6,"edited_at":"…","replies":1`))
+	says(ada, at+"delete", ``, `200 `+message("1", "", `,"rev":7,"edited_at":"…","deleted_at":"…"`))
+	says(ada, at+"undelete", ``, `200 `+message("1", "hello, all", `,"rev":8,"edited_at":"…","replies":1`))
+	says(ada, "messages/"+uuid.NewString()+"/pin", ``, `404 {"type":"error","code":"not_found","message":"…"}`)
+
+	// A form will do as well, with files in it; a token says that it is a program.
+	s.do(t, client(t), "POST", "/rooms/general/messages", form("body", "by form"), "Authorization", "Bearer "+ada).want(t, 201, `"type":"message"`, `"body":"by form"`)
+	s.sendForm(t, client(t), "/rooms/general/messages", []part{{"body", "", "with a file"}, {"file", "notes.txt", "hello"}}, "Authorization", "Bearer "+ada).want(t, 201, `"body":"with a file"`, `"name":"notes.txt"`)
+	upload := s.sendForm(t, client(t), "/rooms/general/files", []part{{"file", "more.txt", "hello"}}, "Authorization", "Bearer "+ada)
+	upload.want(t, 201)
+	var file struct{ ID string }
+	if err := json.Unmarshal([]byte(upload.body), &file); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.sendJSON(t, ada, "/rooms/general/messages", `{"body":"","files":["`+file.ID+`"]}`); !strings.HasPrefix(got, "201 ") || !strings.Contains(got, `"name":"more.txt"`) {
+		t.Errorf("a file that was uploaded before: %s", got)
+	}
+	s.do(t, client(t), "POST", "/status", form("text", "at work", "ends", "never"), "Authorization", "Bearer "+ada).want(t, 204)
+	s.do(t, client(t), "POST", "/status", form("text", "at work", "ends", "soon"), "Authorization", "Bearer "+ada).want(t, 422, `"code":"invalid"`)
 }

@@ -13,10 +13,10 @@ import (
 
 // react adds a reaction to the message in the address, or takes it back: on=true, on=false, or, without on, the other of the two.
 func (s *Server) react(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return badForm(err)
+	if err := parse(r); err != nil {
+		return err
 	}
-	turn, err := turnIn(r.PostForm.Get("on"))
+	turn, err := turnIn(r)
 	if err != nil {
 		return err
 	}
@@ -34,20 +34,23 @@ func (s *Server) reactByForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) turnReaction(w http.ResponseWriter, r *http.Request, idText, emoji string, turn chat.Turn) error {
-	slug, seq, err := s.changed(r, idText, func(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
+	room, seq, err := s.changed(w, r, idText, func(r *http.Request, userID, roomID, id uuid.UUID) (int64, error) {
 		return s.Messages.React(r.Context(), userID, roomID, id, emoji, turn)
 	})
 	if err != nil {
 		return err
 	}
-	done(w, r, fmt.Sprintf("%s?at=%d", roomPath(slug), seq))
-	return nil
+	return s.doneMessage(w, r, http.StatusOK, room, seq, fmt.Sprintf("%s?at=%d", roomPath(room.Slug), seq))
 }
 
-// turnIn reads what is to become of a reaction or a pin.
-func turnIn(text string) (chat.Turn, error) {
+// turnIn reads what is to become of a reaction or a pin. Left out by a program it is there afterwards, as with frames.
+func turnIn(r *http.Request) (chat.Turn, error) {
+	text := r.PostForm.Get("on")
 	switch text {
 	case "":
+		if wantsJSON(r) {
+			return chat.On, nil
+		}
 		return chat.Toggle, nil
 	case "true":
 		return chat.On, nil

@@ -215,28 +215,54 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) error {
 	if isMultipart(r) {
 		return s.postForm(w, r)
 	}
-	if err := r.ParseForm(); err != nil {
-		return badForm(err)
+	if err := parse(r); err != nil {
+		return err
 	}
 	room, err := s.Rooms.BySlug(r.Context(), of(r).user.ID, r.PathValue("slug"))
 	if err != nil {
 		return err
 	}
-	if err := s.postMessage(w, r, room, nil); err != nil {
+	files, err := uploadedBefore(r)
+	if err == nil {
+		err = s.postMessage(w, r, room, files)
+	}
+	if err != nil {
 		return s.showRefused(w, r, room, err)
 	}
 	return nil
 }
 
-// postMessage posts what is in the form, or does what it commands, and goes back to the room. The pages' script, which posts by the
-// connection, has commands done here.
-func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.Room, files []uuid.UUID) error {
-	id, err := uuid.Parse(r.PostForm.Get("id"))
-	if err != nil || id == uuid.Nil {
-		r.PostForm.Set("id", newID().String())
-		return &chat.Error{Code: chat.Invalid, Field: "id", Message: "The form had no valid id, so the message was not sent. It has one now: send it again."}
+// postID is the id under which the message is stored. A program may leave it out; a form has one, that it is stored once however often
+// it is sent.
+func postID(r *http.Request) (uuid.UUID, error) {
+	if wantsJSON(r) && !r.PostForm.Has("id") {
+		return newID(), nil
 	}
-	told, body, isCommand, err := s.command(r, room, r.PostForm.Get("body"), len(files))
+	id, err := uuid.Parse(r.PostForm.Get("id"))
+	switch {
+	case err == nil && id != uuid.Nil:
+		return id, nil
+	case wantsJSON(r):
+		return uuid.Nil, &chat.Error{Code: chat.Invalid, Field: "id", Message: "The message's id is not a UUID."}
+	}
+	r.PostForm.Set("id", newID().String())
+	return uuid.Nil, &chat.Error{Code: chat.Invalid, Field: "id", Message: "The form had no valid id, so the message was not sent. It has one now: send it again."}
+}
+
+// postMessage posts what is in the form, or does what it commands, and goes back to the room. The pages' script, which posts by the
+// connection, has commands done here; what a program posts is a message, whatever it begins with.
+func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.Room, files []uuid.UUID) error {
+	id, err := postID(r)
+	if err != nil {
+		return err
+	}
+	if err := s.mayPost(w, r); err != nil {
+		return err
+	}
+	told, body, isCommand := "", r.PostForm.Get("body"), false
+	if !wantsJSON(r) {
+		told, body, isCommand, err = s.command(r, room, body, len(files))
+	}
 	switch {
 	case err != nil:
 		return err
@@ -254,18 +280,18 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request, room chat.R
 	if err != nil {
 		return err
 	}
-	if _, err = s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: body, ReplyTo: answers, Files: files}); err != nil {
+	seq, err := s.Writer.Post(r.Context(), chat.Post{RoomID: room.ID, ID: id, AuthorID: of(r).user.ID, Body: body, ReplyTo: answers, Files: files})
+	if err != nil {
 		return err
 	}
-	done(w, r, s.after(r, room, answers))
-	return nil
+	return s.doneMessage(w, r, http.StatusCreated, room, seq, s.after(r, room, answers))
 }
 
 // showRefused shows the room, with the text still in its form, and why it was not posted.
 func (s *Server) showRefused(w http.ResponseWriter, r *http.Request, room chat.Room, err error) error {
 	fields, ok := fieldErrors(err)
 	failed := status(err)
-	if byScript(r) || !ok && failed >= http.StatusInternalServerError {
+	if byScript(r) || wantsJSON(r) || !ok && failed >= http.StatusInternalServerError {
 		return err
 	}
 	data, err := s.refused(r, room, fields)

@@ -34,7 +34,9 @@ type Config struct {
 	Writer   *chat.Writer
 	Presence *presence.Presence
 	Sockets  *consumer.Sockets
-	Pages    *page.Pages
+	// PostLimit limits what one user posts and changes; Sockets has the same one.
+	PostLimit *chat.Limiter[uuid.UUID]
+	Pages     *page.Pages
 	// Checks are what /readyz asks, by name.
 	Checks map[string]func(context.Context) error
 	// TrustProxy takes the client's address, scheme and request id from the headers that a proxy sets.
@@ -46,14 +48,14 @@ type Config struct {
 type Server struct {
 	Config
 	http     *http.Server
-	limits   *limits
+	tries    *chat.Limiter[string] // of passwords and new accounts, by address
 	draining atomic.Bool
 	served   chan error
 }
 
 // New makes a server.
 func New(cfg Config) *Server {
-	s := &Server{Config: cfg, limits: newLimits(), served: make(chan error, 1)}
+	s := &Server{Config: cfg, tries: chat.NewLimiter[string](1/triesEvery.Seconds(), triesAtOnce, "Too many tries. Wait a minute and try again."), served: make(chan error, 1)}
 	s.http = &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,

@@ -47,10 +47,10 @@ type site struct {
 
 func start(t *testing.T, signupOpen bool) *site {
 	t.Helper()
-	return startLimited(t, signupOpen, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit})
+	return startLimited(t, signupOpen, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit}, chat.NewPostLimiter(10, 30))
 }
 
-func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
+func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits, posts *chat.Limiter[uuid.UUID]) *site {
 	t.Helper()
 	pool, log, ctx := pgtest.Pool(t), slog.New(slog.DiscardHandler), context.Background()
 	pages, err := page.New()
@@ -74,7 +74,7 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 	people := chat.NewPeople(pool, signupOpen)
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Log: log, RenderMessages: pages.Messages, RenderLines: pages.Lines,
-		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, People: people, PostRate: 10, PostBurst: 30,
+		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, People: people, PostLimit: posts,
 		RenderPeople: func([]presence.Person) []byte { return nil },
 	})
 	if err := sockets.Start(ctx); err != nil {
@@ -83,7 +83,7 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits) *site {
 	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
 		People: people, Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Reads: reads, Writer: writer,
 		Files: chat.NewFiles(pool, limits), Presence: online, Sockets: sockets, Pages: pages, Log: log,
-		Search: chat.NewSearch(pool),
+		Search: chat.NewSearch(pool), PostLimit: posts,
 		Checks: map[string]func(context.Context) error{"listener": func(context.Context) error { return carrier.Ready() }},
 	}).Handler())}
 	t.Cleanup(func() {
@@ -108,6 +108,7 @@ func client(t *testing.T) *http.Client {
 type answer struct {
 	status         int
 	body, location string
+	retryAfter     string
 	cookies        []*http.Cookie
 }
 
@@ -121,7 +122,7 @@ func (s *site) do(t *testing.T, c *http.Client, method, path string, form url.Va
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	got, body := request(t, c, r, headers...)
-	return answer{got.StatusCode, body, got.Header.Get("Location"), got.Cookies}
+	return answer{got.StatusCode, body, got.Header.Get("Location"), got.Header.Get("Retry-After"), got.Cookies}
 }
 
 type reply struct {
@@ -263,7 +264,10 @@ func TestManyTriesFromOneAddressAreSlowedDown(t *testing.T) {
 	s := start(t, true)
 	for range 20 {
 		if a := s.do(t, client(t), "POST", "/sign-in", url.Values{"name": {"x"}, "password": {"x"}}); a.status == 429 {
-			a.want(t, 429, "Too many tries")
+			a.want(t, 429, "Too many tries", `value="x"`)
+			if len(a.retryAfter) != 1 || a.retryAfter > "6" {
+				t.Errorf("Retry-After %q", a.retryAfter)
+			}
 			return
 		}
 	}

@@ -53,13 +53,16 @@ func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) error {
 	}
 	until, err := end(form.Ends, form.Until, r.PostForm)
 	if err == nil {
+		err = s.mayPost(w, r)
+	}
+	if err == nil {
 		err = s.People.SetStatus(r.Context(), of(r).user.ID, form.Emoji, form.Text, until)
 	}
 	if err == nil {
 		return s.done(w, r)
 	}
 	var ok bool
-	if form.Errors, ok = fieldErrors(err); !ok {
+	if form.Errors, ok = fieldErrors(err); !ok || wantsJSON(r) {
 		return err
 	}
 	answer := status(err)
@@ -84,6 +87,9 @@ func (s *Server) doNotDisturb(w http.ResponseWriter, r *http.Request) error {
 		if until, err = end(given, "", r.PostForm); err != nil {
 			return err
 		}
+	}
+	if err := s.mayPost(w, r); err != nil {
+		return err
 	}
 	if err := s.People.DoNotDisturb(r.Context(), of(r).user.ID, until); err != nil {
 		return err

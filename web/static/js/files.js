@@ -25,7 +25,7 @@ function Files(form, { say, send }) {
     if (!a.done || item.querySelector("input")) return;
     const id = document.createElement("input"); // for the plain form, where the message goes that way
     id.type = "hidden";
-    id.name = "attached";
+    id.name = "files";
     id.value = a.done.id;
     item.append(id);
     if (!a.done.width) return;
