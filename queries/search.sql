@@ -1,5 +1,6 @@
 -- name: IndexMessages :one
-SELECT done::int AS done, behind::bigint AS behind FROM chat.index_messages(sqlc.arg(most)::int);
+-- And words that no message has any more are forgotten; whether there are more to look at.
+SELECT done::int AS done, behind::bigint AS behind, chat.forget_words(make_interval(secs => sqlc.arg(forget_seconds)::float8))::boolean AS words FROM chat.index_messages(sqlc.arg(most)::int);
 
 -- name: SearchForms :one
 -- What each word that was typed may stand for, and the words that shall not be there; as chat.search_forms gives them.

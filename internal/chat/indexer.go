@@ -18,10 +18,12 @@ const (
 	indexMostBusy  = 250             // messages at once then, and
 	indexMost      = 2000            // otherwise
 	indexShareBusy = 9               // it rests so many times as long as it has worked then
+	indexForget    = 0.05            // seconds after which it looks at no more words that may have to be forgotten, for this time
 )
 
 // Indexer keeps the index of the search up to date, after the fact. Of all servers on the database one does it at a time. Posting
-// never waits for it, and where much is posted it takes a tenth of one connection's time: what is left is indexed later.
+// never waits for it, and where much is posted it takes a tenth of one connection's time: what is left is indexed later. Words that no
+// message has any more it takes out of the vocabulary.
 type Indexer struct {
 	queries *store.Queries
 	log     *slog.Logger
@@ -63,7 +65,7 @@ func (i *Indexer) run(ctx context.Context) {
 	)
 	for {
 		began := time.Now()
-		row, err := i.queries.IndexMessages(ctx, int32(most))
+		row, err := i.queries.IndexMessages(ctx, store.IndexMessagesParams{Most: int32(most), ForgetSeconds: indexForget})
 		took := time.Since(began)
 		if ctx.Err() != nil {
 			return
@@ -80,6 +82,8 @@ func (i *Indexer) run(ctx context.Context) {
 			if most, pause = indexMost, took; came > indexBusy {
 				most, pause = indexMostBusy, indexShareBusy*took
 			}
+		case row.Words:
+			pause = indexShareBusy * took
 		}
 		if failing = err != nil; !failing {
 			behind, last = row.Behind, time.Now()
@@ -95,13 +99,13 @@ func (i *Indexer) run(ctx context.Context) {
 // Run indexes all that there is and returns how many messages that were; for tools.
 func (i *Indexer) Run(ctx context.Context) (int64, error) {
 	for all := int64(0); ; {
-		row, err := i.queries.IndexMessages(ctx, indexMost)
+		row, err := i.queries.IndexMessages(ctx, store.IndexMessagesParams{Most: indexMost, ForgetSeconds: indexForget})
 		if err != nil {
 			return all, fmt.Errorf("index messages: %w", err)
 		}
-		if row.Done <= 0 {
+		if row.Done <= 0 && !row.Words {
 			return all, nil
 		}
-		all += int64(row.Done)
+		all += int64(max(row.Done, 0))
 	}
 }

@@ -175,18 +175,25 @@ func (q *Queries) FoundRooms(ctx context.Context, arg FoundRoomsParams) ([]Found
 }
 
 const indexMessages = `-- name: IndexMessages :one
-SELECT done::int AS done, behind::bigint AS behind FROM chat.index_messages($1::int)
+SELECT done::int AS done, behind::bigint AS behind, chat.forget_words(make_interval(secs => $1::float8))::boolean AS words FROM chat.index_messages($2::int)
 `
+
+type IndexMessagesParams struct {
+	ForgetSeconds float64
+	Most          int32
+}
 
 type IndexMessagesRow struct {
 	Done   int32
 	Behind int64
+	Words  bool
 }
 
-func (q *Queries) IndexMessages(ctx context.Context, most int32) (IndexMessagesRow, error) {
-	row := q.db.QueryRow(ctx, indexMessages, most)
+// And words that no message has any more are forgotten; whether there are more to look at.
+func (q *Queries) IndexMessages(ctx context.Context, arg IndexMessagesParams) (IndexMessagesRow, error) {
+	row := q.db.QueryRow(ctx, indexMessages, arg.ForgetSeconds, arg.Most)
 	var i IndexMessagesRow
-	err := row.Scan(&i.Done, &i.Behind)
+	err := row.Scan(&i.Done, &i.Behind, &i.Words)
 	return i, err
 }
 
