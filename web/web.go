@@ -123,6 +123,9 @@ func (s *Static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	if path.Ext(name) == ".speculationrules" {
+		w.Header().Set("Content-Type", "application/speculationrules+json")
+	}
 	content := s.contents[name]
 	if packed, ok := s.packed[name]; ok {
 		w.Header().Set("Vary", "Accept-Encoding")

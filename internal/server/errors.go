@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/consumer"
@@ -109,6 +110,11 @@ func (s *Server) render(w http.ResponseWriter, status int, data any) error {
 	if err := s.Pages.Render(&out, data); err != nil {
 		return err
 	}
+	rules, err := s.Pages.Static.URL("ahead.speculationrules")
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Speculation-Rules", strconv.Quote(rules)) // what the pointer comes to is fetched ahead, where a page is to be loaded
 	writeHTML(w, status, out.Bytes())
 	return nil
 }
