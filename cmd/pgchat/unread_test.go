@@ -1,9 +1,12 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -131,4 +134,62 @@ func TestNotificationsOfTheDesktop(t *testing.T) {
 	b.do(chromedp.Navigate(site.address + "/rooms/design/settings"))
 	b.until(`document.readyState === "complete" && !document.querySelector(".ask-notifications").hidden === (Notification.permission === "default") &&
 		!document.querySelector(".no-notifications").hidden === (Notification.permission === "denied")`)
+}
+
+func TestNotificationsAreOfferedOnce(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.users (name) values ('eve')`)
+	addRooms(t, db, "design")
+	b.call(func(ctx context.Context, target *chromedp.Target) error { // a browser that was not asked yet
+		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+			Source: `window.asked = 0; window.Notification = class { static permission = "default"; static async requestPermission() { asked++; return "default"; } };`,
+		})
+		return err
+	})
+	load := func() {
+		t.Helper()
+		b.do(chromedp.Reload())
+		b.until(`document.querySelectorAll("#rooms li").length === 2 && document.querySelector("#state.live") && Notification.permission === "default" && (window.same = true)`)
+	}
+	load()
+
+	// What is for nobody does not; the browser is not asked before a click.
+	exec(t, db, `select chat.post('design', 'eve', 'for nobody')`)
+	b.badge("design", "1")
+	b.until(`document.querySelector("#offer").hidden`)
+	exec(t, db, `select chat.post('design', 'eve', 'for @ada')`)
+	b.until(`!document.querySelector("#offer").hidden && asked === 0`)
+	b.accessible("the offer of notifications")
+	b.screenshot("offer")
+	b.until(`document.querySelector("#log").getBoundingClientRect().top > document.querySelector("#offer").getBoundingClientRect().bottom`)
+
+	// It goes from room to room, and comes again until it is answered.
+	b.to("design")
+	b.badge("design", "")
+	b.until(`!document.querySelector("#offer").hidden`)
+	until(t, db, `select last_read_seq = 2 from chat.members m join chat.rooms r on r.id = m.room_id join chat.users u on u.id = m.user_id where r.slug = 'design' and u.name = 'ada'`)
+	load()
+	b.until(`document.querySelector("#offer").hidden`)
+	b.to("general")
+	exec(t, db, `select chat.post('design', 'eve', 'again for @ada')`)
+	b.until(`!document.querySelector("#offer").hidden`)
+	b.clicks("#offer button:not(.icon-button)")
+	b.until(`document.querySelector("#offer").hidden && asked === 1`)
+	exec(t, db, `select chat.post('design', 'eve', 'and @ada')`)
+	b.badge("design", "2")
+	b.until(`document.querySelector("#offer").hidden`)
+
+	// Who does not want it is not asked, and is not offered it again.
+	b.until(`(Object.keys(localStorage).filter((k) => k.startsWith("pgchat:offered")).forEach((k) => localStorage.removeItem(k)), true)`)
+	load()
+	b.until(`!document.querySelector("#offer").hidden`)
+	b.clicks("#offer .icon-button")
+	b.until(`document.querySelector("#offer").hidden && asked === 0`)
+	load()
+	b.badge("design", "2")
+	exec(t, db, `select chat.post('design', 'eve', 'once more, @ada')`)
+	b.badge("design", "3")
+	b.until(`document.querySelector("#offer").hidden`)
 }

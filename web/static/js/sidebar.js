@@ -81,6 +81,22 @@ const sidebar = (() => {
     ask.querySelector("button").onclick = async () => { await Notification.requestPermission(); showPermission(); };
   }
   showPermission();
+  // Offered where the first message for the reader comes, until they say yes or no.
+  const line = document.getElementById("offer"), said = `pgchat:offered:${document.body.dataset.user}`;
+  function offer() {
+    if (!line.hidden || !("Notification" in window) || Notification.permission !== "default" || live.load(localStorage, said)) return;
+    try { new Notification(""); } catch { return; } // as above; where it may not show any, it shows none
+    line.hidden = false;
+  }
+  line.addEventListener("click", async (e) => {
+    const button = e.target.closest("button");
+    if (!button) return;
+    line.hidden = true;
+    live.store(localStorage, said, "yes");
+    if (button === line.querySelector("button")) await Notification.requestPermission();
+    showPermission();
+  });
+  addEventListener("storage", (e) => { if (e.key === said) line.hidden = true; }); // in another page
 
   let loading = null;
   async function load() { // the list anew
@@ -116,6 +132,7 @@ const sidebar = (() => {
         const before = { last: Number(li.dataset.last), forMe: asks(li).forMe };
         Object.assign(li.dataset, { last, read, mentions });
         showItem(li);
+        if (asks(li).forMe) offer();
         if (asks(li).forMe > before.forMe || li.dataset.notify === "all" && last > before.last && unread(numbers(li)) > 0) announce(li);
       }
       showTotals();
