@@ -213,6 +213,23 @@ func (p *People) Find(ctx context.Context, part string, limit int) ([]Member, er
 	return found, nil
 }
 
+// Called returns at most limit users whose names begin with the text, then those that hold it; of a text of one or two characters,
+// the former only. Unlike Find it takes the same short time whatever the number of users.
+func (p *People) Called(ctx context.Context, part string, limit int) ([]Member, error) {
+	if strings.ContainsRune(part, 0) {
+		return nil, nil
+	}
+	rows, err := p.queries.UsersCalled(ctx, store.UsersCalledParams{Part: part, MaxRows: int32(min(limit, 1000))}) //nolint:gosec // bounded
+	if err != nil {
+		return nil, fmt.Errorf("look for users by name: %w", err)
+	}
+	found := make([]Member, 0, len(rows))
+	for _, u := range rows {
+		found = append(found, Member{ID: u.ID, Name: u.Name})
+	}
+	return found, nil
+}
+
 // Addressable returns at most limit users whose names hold the text, the room's members first.
 func (p *People) Addressable(ctx context.Context, roomID uuid.UUID, part string, limit int) ([]Addressee, error) {
 	if strings.ContainsRune(part, 0) {

@@ -87,6 +87,7 @@ type NewDirect struct {
 type Switcher struct {
 	Rooms  []chat.Room
 	People []chat.Member
+	More   bool // there are other people
 }
 
 // Room is the room page.

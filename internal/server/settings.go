@@ -12,7 +12,10 @@ import (
 	"github.com/pgchat/pgchat/internal/page"
 )
 
-const peopleAtOnce = 500 // listed to choose from
+const (
+	peopleAtOnce = 500 // listed to choose from
+	peopleFound  = 20  // listed of those who are called as was typed
+)
 
 // inRoom is a handler of a form about the room in the address. What its form got wrong is shown on the room's settings page. A
 // program is told what has become of the room.
@@ -186,16 +189,24 @@ func (s *Server) direct(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// switcher is what the quick switcher chooses from: the rooms and the people.
+// switcher is what the quick switcher chooses from: the rooms and the people, or, with ?q=NAME, people who are called so.
 func (s *Server) switcher(w http.ResponseWriter, r *http.Request) error {
 	data := page.Switcher{}
 	var err error
+	if part := strings.TrimSpace(r.URL.Query().Get("q")); part != "" {
+		if data.People, err = s.People.Called(r.Context(), part, peopleFound); err != nil {
+			return err
+		}
+		writeHTML(w, http.StatusOK, s.Pages.Switcher(data))
+		return nil
+	}
 	if data.Rooms, err = s.Rooms.List(r.Context(), of(r).user.ID); err != nil {
 		return err
 	}
-	if data.People, err = s.People.Find(r.Context(), "", peopleAtOnce); err != nil {
+	if data.People, err = s.People.Called(r.Context(), "", peopleAtOnce); err != nil {
 		return err
 	}
+	data.More = len(data.People) == peopleAtOnce
 	data.People = slices.DeleteFunc(data.People, func(p chat.Member) bool { // a conversation with them is among the rooms
 		return slices.ContainsFunc(data.Rooms, func(r chat.Room) bool { return r.Kind == chat.Direct && r.Members == 2 && r.Other == p.ID })
 	})

@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -180,5 +181,29 @@ func TestHowAMemberWantsARoom(t *testing.T) {
 	s.do(t, ada, "POST", "/rooms/other/preferences", form("starred", "true")).want(t, 403, "not a member")
 	if ws, status, _ := s.dial(client(t), nil); ws != nil || status != 401 {
 		t.Errorf("without a session: status %d", status)
+	}
+}
+
+func TestTheSwitcherIsAskedForPeopleByName(t *testing.T) {
+	s := start(t, true)
+	ada := s.signUp(t, "ada")
+	if _, err := s.pool.Exec(t.Context(), `insert into chat.users (name) select unnest('{x_one,xyone,Xavier,max}'::text[]) union all select 'many' || g from generate_series(1, 30) g`); err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`data-name="([^"]*)"`)
+	for part, want := range map[string]string{
+		"x": "x_one Xavier xyone", "X": "x_one Xavier xyone", "x_": "x_one", "_on": "x_one", "yon": "xyone", "ONE": "x_one xyone", "ax": "", "max": "max",
+		"%": "", `\`: "", `\\\`: "", "%%%": "", "\x00": "", "general": "", "ada": "ada",
+	} {
+		var got []string
+		for _, found := range names.FindAllStringSubmatch(s.do(t, ada, "GET", "/switcher?q="+url.QueryEscape(part), nil).body, -1) {
+			got = append(got, found[1])
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q finds %q, want %q", part, got, want)
+		}
+	}
+	if n := strings.Count(s.do(t, ada, "GET", "/switcher?q=m", nil).body, "data-name="); n != 20 {
+		t.Errorf("%d were found of 31, want 20", n)
 	}
 }

@@ -191,3 +191,48 @@ func (q *Queries) Users(ctx context.Context, arg UsersParams) ([]UsersRow, error
 	}
 	return items, nil
 }
+
+const usersCalled = `-- name: UsersCalled :many
+WITH starting AS (
+    SELECT u.id, u.name FROM chat.users u WHERE starts_with(lower(u.name) COLLATE "C", lower($2::text))
+    ORDER BY lower(u.name) COLLATE "C" LIMIT $1
+), holding AS (
+    SELECT u.id, u.name FROM chat.users u
+    WHERE char_length($2::text) >= 3 AND lower(u.name) LIKE '%' || regexp_replace(lower($2::text), '([\\%_])', '\\\1', 'g') || '%'
+      AND NOT starts_with(lower(u.name), lower($2::text)) LIMIT $1
+)
+SELECT f.id::uuid AS id, f.name::text AS name FROM (SELECT 0 AS rank, s.id, s.name FROM starting s UNION ALL SELECT 1, h.id, h.name FROM holding h) f
+ORDER BY f.rank, lower(f.name) COLLATE "C" LIMIT $1
+`
+
+type UsersCalledParams struct {
+	MaxRows int32
+	Part    string
+}
+
+type UsersCalledRow struct {
+	ID   uuid.UUID
+	Name string
+}
+
+// Users whose names begin with the text, and after them those that hold one of three characters or more: by indexes, however many
+// users there are.
+func (q *Queries) UsersCalled(ctx context.Context, arg UsersCalledParams) ([]UsersCalledRow, error) {
+	rows, err := q.db.Query(ctx, usersCalled, arg.MaxRows, arg.Part)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UsersCalledRow
+	for rows.Next() {
+		var i UsersCalledRow
+		if err := rows.Scan(&i.ID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -7,6 +7,7 @@
   const options = () => [...box.querySelectorAll("[role=option]:not([hidden])")];
   document.querySelector(".open-switcher").hidden = false;
   let at = 0; // of the options, the one that Enter takes
+  let soon = 0, asked = 0; // asked counts: an answer that comes after something else was typed is not shown
 
   function mark(to) {
     const all = options();
@@ -29,9 +30,30 @@
     for (const option of [...list.children].sort((a, b) => (place(a) > 0) - (place(b) > 0) || a.dataset.n - b.dataset.n)) list.append(option);
     mark(0);
   }
+  // Where there are more people than are listed, the server is asked for those who are called so; who is known shows at once.
+  function find(part) {
+    const mine = ++asked, list = box.querySelector("[data-more]");
+    clearTimeout(soon);
+    if (!part || !list) return;
+    soon = setTimeout(async () => {
+      try {
+        const found = live.parse(await live.ask(`/switcher?q=${encodeURIComponent(part)}`)).querySelectorAll("button");
+        if (mine !== asked || !list.isConnected) return;
+        const chosen = options()[at];
+        for (const option of found) {
+          if (list.querySelector(`[data-user="${option.dataset.user}"]`)) continue;
+          option.dataset.n = list.children.length;
+          list.append(option);
+        }
+        filter();
+        if (chosen) mark(options().indexOf(chosen));
+      } catch { /* what is known can be chosen from */ }
+    }, 120);
+  }
   async function open() {
     if (dialog.open) return;
     input.value = "";
+    find("");
     dialog.showModal();
     try {
       const answer = await fetch("/switcher", { headers: { "HX-Request": "true" } });
@@ -51,7 +73,7 @@
   });
   // Days that are searched for are the reader's.
   for (const zone of document.querySelectorAll("input[name=tz]")) zone.value = -new Date().getTimezoneOffset();
-  function find(what) {
+  function search(what) {
     const box = document.querySelector("#q") ?? document.querySelector(".find input[name=q]");
     if (!box.checkVisibility({ visibilityProperty: true })) { location.assign(`/search?q=${encodeURIComponent(what)}`); return; } // in a drawer
     if (what) box.value = what;
@@ -60,15 +82,15 @@
   }
   addEventListener("keydown", (e) => {
     if (document.querySelector("dialog[open]")) return;
-    if (e.key === "/" && !e.ctrlKey && !e.metaKey && !e.altKey && !e.target.closest?.("input, textarea, [contenteditable]")) { e.preventDefault(); find(""); }
+    if (e.key === "/" && !e.ctrlKey && !e.metaKey && !e.altKey && !e.target.closest?.("input, textarea, [contenteditable]")) { e.preventDefault(); search(""); }
     if (e.key.toLowerCase() === "f" && (e.ctrlKey || e.metaKey) && e.shiftKey) {
       e.preventDefault();
       const room = document.querySelector("#view[data-slug]")?.dataset.slug;
-      find(room ? `in:${room} ` : "");
+      search(room ? `in:${room} ` : "");
     }
   });
   document.addEventListener("click", (e) => { if (e.target.closest?.(".open-switcher")) open(); });
-  input.addEventListener("input", filter);
+  input.addEventListener("input", () => { filter(); find(input.value.trim()); });
   input.addEventListener("keydown", (e) => {
     if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); mark(at + (e.key === "ArrowDown" ? 1 : -1)); }
     if (e.key !== "Enter") return;
