@@ -27,7 +27,8 @@ type pageIn struct {
 	Seq    int64       `json:"seq"`
 	Back   bool        `json:"back"`
 	Files  []uuid.UUID `json:"files"`
-	Most   int64       `json:"most"` // missed messages that it wants to be sent; 0: all
+	Most   int64       `json:"most"`  // missed messages that it wants to be sent; 0: all
+	Lists  bool        `json:"lists"` // it lists rooms, or the members of one
 
 	Idle  bool        `json:"idle"`
 	Users []uuid.UUID `json:"users"`
@@ -47,6 +48,7 @@ type pageOut struct {
 	Online  *int      `json:"online,omitempty"`
 	Rooms   any       `json:"rooms,omitempty"`
 	All     bool      `json:"all,omitempty"`
+	Lists   bool      `json:"lists,omitempty"`
 	Typing  *[]string `json:"typing,omitempty"` // names
 	People  any       `json:"people,omitempty"`
 	Lines   string    `json:"lines,omitempty"` // HTML
@@ -67,6 +69,9 @@ func (p *page) receive(c *conn, data []byte) error {
 	switch in.Type {
 	case "open":
 		c.follow()
+		if in.Lists {
+			c.watch.Lists()
+		}
 		return p.open(c, in)
 	case "read":
 		return p.read(c, in)
@@ -148,13 +153,13 @@ func (p *page) read(c *conn, in pageIn) error {
 }
 
 // unread tells of each room its newest message, how far the user has read, how many messages beyond address them, and the
-// stamp by which the page knows that the room looks otherwise.
+// stamp by which the page knows that the room looks otherwise; and to a page that lists rooms or members, that those may.
 func (p *page) unread(c unread.Changes) []byte {
 	rooms := make(map[uuid.UUID][4]int64, len(c.Rooms))
 	for id, r := range c.Rooms {
 		rooms[id] = [4]int64{r.Last, r.Read, int64(r.Mentions), int64(r.Stamp)}
 	}
-	return frame(pageOut{Type: "unread", Rooms: rooms, All: c.All})
+	return frame(pageOut{Type: "unread", Rooms: rooms, All: c.All, Lists: c.Lists})
 }
 
 func parseRoom(text string) (uuid.UUID, error) {

@@ -23,6 +23,7 @@ const (
 	roomsAtOnce  = 100                    // in one payload
 	writeEvery   = 500 * time.Millisecond // at most, what was read is written
 	reloadEvery  = 5 * time.Second        // at most, all memberships are read anew
+	listEvery    = time.Second            // at most, pages with lists are told that those are otherwise
 	workWithin   = 5 * time.Second        // for a statement
 	retryAfter   = time.Second
 	membersAsked = 1000 // users whose memberships are read at once
@@ -43,10 +44,12 @@ type Hub struct {
 	send   *layer.Pace // has what was stored here told
 	write  *layer.Pace // has what was read here written
 	reload *layer.Pace // has everything read anew
+	relist *layer.Pace // has pages with lists told that those are otherwise
 
 	mu    sync.Mutex
 	users map[uuid.UUID]*user
 	rooms map[uuid.UUID]*room
+	lists map[*Watch]struct{} // of pages that list rooms or members
 	stale map[*user]struct{}  // whose memberships are to be read
 	heard map[uuid.UUID]int64 // how far rooms have come that were told of while memberships are read; nil: none are
 	moved map[uuid.UUID]int64 // how far rooms have come by what was stored here, not told yet
@@ -85,12 +88,13 @@ type room struct {
 func New(l layer.Layer, reads *chat.Reads, log *slog.Logger) *Hub {
 	h := &Hub{
 		layer: l, reads: reads, log: log, toLoad: make(chan struct{}, 1), toSend: make(chan struct{}, 1),
-		users: map[uuid.UUID]*user{}, rooms: map[uuid.UUID]*room{}, stale: map[*user]struct{}{},
+		users: map[uuid.UUID]*user{}, rooms: map[uuid.UUID]*room{}, lists: map[*Watch]struct{}{}, stale: map[*user]struct{}{},
 		moved: map[uuid.UUID]int64{}, marks: map[place]chat.Mark{},
 	}
 	h.send = layer.NewPace(tellEvery, func() { h.soon(&h.due.send) })
 	h.write = layer.NewPace(writeEvery, func() { h.soon(&h.due.write) })
 	h.reload = layer.NewPace(reloadEvery, h.staleAll)
+	h.relist = layer.NewPace(listEvery, h.tellLists)
 	return h
 }
 

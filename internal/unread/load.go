@@ -117,6 +117,7 @@ func (h *Hub) staleLocked(u *user) {
 }
 
 func (h *Hub) staleAll() {
+	h.relist.Call()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, u := range h.users {

@@ -41,6 +41,7 @@ type page struct {
 	rooms map[string]unread.Room
 	stamp map[string]int32
 	alls  int // how often it was told of all rooms
+	lists int // and that lists may be otherwise
 }
 
 func watch(t *testing.T, hub *unread.Hub, user uuid.UUID) *page {
@@ -73,6 +74,9 @@ func (p *page) untilIt(t *testing.T, is func() bool) {
 			t.Fatalf("it knows %+v, was told of all rooms %d times", p.rooms, p.alls)
 		}
 		c, _ := p.Next()
+		if c.Lists {
+			p.lists++
+		}
 		if c.All {
 			p.alls++
 			clear(p.rooms)
@@ -145,6 +149,36 @@ func TestAPageIsToldWhatMovesInItsRooms(t *testing.T) {
 	eve.until(t, "b", 1, 0, 0)
 	w.do(t, `delete from chat.rooms where slug = 'b'`)
 	eve.untilIt(t, func() bool { return len(eve.rooms) == 2 })
+}
+
+func TestPagesWithListsAreToldOfAllRoomsAndMembers(t *testing.T) {
+	w := found(t)
+	hub := instance(t, w.pool)
+	eve, other := watch(t, hub, w.eve), watch(t, hub, w.eve)
+	eve.until(t, "a", 0, 0, 0)
+	other.until(t, "a", 0, 0, 0)
+	eve.Lists()
+	told := 0
+	more := func() bool { return eve.lists > told }
+	eve.untilIt(t, more) // what has changed after the page was made
+	for _, sql := range []string{
+		`insert into chat.rooms (slug, name, created_by) select 'b', 'b', id from chat.users where name = 'ada'`, // not hers
+		`update chat.rooms set topic = 'bees' where slug = 'b'`,
+		`update chat.members set role = 'member' where room_id = (select id from chat.rooms where slug = 'b')`,
+		`delete from chat.rooms where slug = 'b'`,
+	} {
+		told = eve.lists
+		w.do(t, sql)
+		eve.untilIt(t, more)
+	}
+	if len(eve.rooms) != 2 {
+		t.Errorf("she has %+v", eve.rooms)
+	}
+	w.do(t, `select chat.post('a', 'ada', 'hello')`)
+	other.until(t, "a", 1, 0, 0)
+	if other.lists > 0 {
+		t.Errorf("a page without lists was told of them %d times", other.lists)
+	}
 }
 
 func TestWhatAServerStoresAndReadsIsToldOnAll(t *testing.T) {

@@ -15,6 +15,7 @@ type Watch struct {
 	wake    func()
 	changed map[uuid.UUID]struct{}
 	all     bool // every room
+	relist  bool // what the page lists may be otherwise
 }
 
 // Room is a room as one user has it.
@@ -30,6 +31,7 @@ type Room struct {
 type Changes struct {
 	Rooms map[uuid.UUID]Room // as they now are
 	All   bool               // these are all rooms that the user is a member of
+	Lists bool               // rooms or members of rooms, whosever, may be otherwise; see [Watch.Lists]
 }
 
 // Watch has a page of the user told, first of all rooms that they are a member of. wake is called when there is something
@@ -56,10 +58,31 @@ func (w *Watch) Close() {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
 	delete(w.user.watches, w)
+	delete(w.hub.lists, w)
 	if len(w.user.watches) == 0 && w.hub.users[w.user.id] == w.user {
 		w.hub.forgetRoomsLocked(w.user)
 		delete(w.hub.users, w.user.id)
 		delete(w.hub.stale, w.user)
+	}
+}
+
+// Lists has the page told also when rooms or members of rooms are otherwise, whosever they are; first of all at once, since something
+// may have changed after the page was made.
+func (w *Watch) Lists() {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	w.hub.lists[w] = struct{}{}
+	w.relist = true
+	w.wake()
+}
+
+// tellLists has the pages with lists told.
+func (h *Hub) tellLists() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for w := range h.lists {
+		w.relist = true
+		w.wake()
 	}
 }
 
@@ -70,15 +93,15 @@ func (w *Watch) Next() (Changes, bool) {
 	if w.user.rooms == nil {
 		return Changes{}, false
 	}
-	c := Changes{Rooms: map[uuid.UUID]Room{}, All: w.all}
+	c := Changes{Rooms: map[uuid.UUID]Room{}, All: w.all, Lists: w.relist}
 	for id, m := range w.user.rooms {
 		if _, changed := w.changed[id]; w.all || changed {
 			c.Rooms[id] = Room{Slug: m.room.slug, Stamp: m.stamp, Last: m.room.last, Read: m.read, Mentions: len(m.mentions)}
 		}
 	}
 	clear(w.changed)
-	some := w.all || len(c.Rooms) > 0
-	w.all = false
+	some := w.all || w.relist || len(c.Rooms) > 0
+	w.all, w.relist = false, false
 	return c, some
 }
 
@@ -94,6 +117,9 @@ func (h *Hub) Receive(_, payload string) {
 		if list != nil && len(list) == 0 {
 			h.reload.Call()
 		}
+	}
+	if told.Members != nil || told.Rooms != nil {
+		h.relist.Call()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

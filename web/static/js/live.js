@@ -156,7 +156,7 @@ const live = (() => {
   // --- the connection -----------------------------------------------------------------------------------------------
   function open() {
     caughtUp = !view;
-    if (socket) socket.send(JSON.stringify(view && !view.ended ? { type: "open", room: view.room, cursor: view.cursor(), most: 200 } : { type: "open" }));
+    if (socket) socket.send(JSON.stringify(view && !view.ended ? { type: "open", room: view.room, cursor: view.cursor(), most: 200 } : { type: "open", lists: document.querySelector("[data-listed]") !== null }));
     showState();
   }
   let opening = 0, opened = false;
@@ -194,6 +194,7 @@ const live = (() => {
     if (frame.type === "unread") {
       sidebar.update(frame.rooms ?? {}, frame.all);
       view?.mark();
+      if (frame.lists) dispatchEvent(new Event("pgchat:lists"));
       return;
     }
     if (frame.type === "people") { people.learn(frame.people, !frame.room); return; }

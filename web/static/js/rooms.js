@@ -108,6 +108,7 @@
     }
     const body = view.root.querySelector("#body");
     if (body) body.placeholder = fresh.querySelector("#body").placeholder;
+    view.root.toggleAttribute("data-may", "may" in fresh.dataset); // an owner may more
     view.title = fresh.dataset.title;
     sidebar.here(path, view.title);
   }
