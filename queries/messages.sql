@@ -30,7 +30,16 @@ WHERE m.room_id = sqlc.arg(room_id) AND m.rev > sqlc.arg(after)::bigint AND m.re
 ORDER BY m.rev LIMIT sqlc.arg(max_rows);
 
 -- name: Heads :many
-SELECT room_id, last_seq, last_rev FROM chat.room_heads WHERE room_id = ANY (sqlc.arg(room_ids)::uuid[]);
+SELECT room_id, last_seq, last_rev, chat.history()::text AS history FROM chat.room_heads WHERE room_id = ANY (sqlc.arg(room_ids)::uuid[]);
+
+-- name: Reaches :many
+-- How far cursors of a history hold in the current one: in each room up to where the histories since then began. Nothing where it is unknown.
+SELECT h.room_id, min(CASE WHEN later.n IS NULL THEN h.last_seq ELSE coalesce(b.last_seq, 0) END)::bigint AS seq,
+       min(CASE WHEN later.n IS NULL THEN h.last_rev ELSE coalesce(b.last_rev, 0) END)::bigint AS rev
+FROM chat.room_heads h JOIN chat.histories given ON given.id = sqlc.arg(history)
+LEFT JOIN chat.histories later ON later.n > given.n
+LEFT JOIN chat.history_heads b ON b.room_id = h.room_id AND b.n = later.n
+WHERE h.room_id = ANY (sqlc.arg(room_ids)::uuid[]) GROUP BY h.room_id;
 
 -- name: ProbeWriting :exec
 -- Fails where a batch would: it writes and notifies as one does, without a message.

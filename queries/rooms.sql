@@ -4,7 +4,7 @@ SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') 
        (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
        coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
@@ -22,7 +22,7 @@ SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') 
        (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
        coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
@@ -40,7 +40,7 @@ SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') 
        (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
        coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp

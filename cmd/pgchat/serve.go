@@ -49,7 +49,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	if d.cluster != nil {
 		d.cluster.Watch(log)
 	}
-	pool, err := d.connect(ctx, postgres.Serving)
+	pool, err := d.connect(ctx, postgres.Serving, chat.NoticeRestores)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,21 @@ func (m *Messages) Heads(ctx context.Context, roomIDs ...uuid.UUID) (map[uuid.UU
 	}
 	heads := make(map[uuid.UUID]Cursor, len(rows))
 	for _, r := range rows {
-		heads[r.RoomID] = Cursor{Seq: r.LastSeq, Rev: r.LastRev}
+		heads[r.RoomID] = Cursor{Seq: r.LastSeq, Rev: r.LastRev, History: r.History}
 	}
 	return heads, nil
+}
+
+// Reaches returns how far cursors of a history hold in the current one, in each of the rooms: up to there both have the same. Rooms
+// that do not exist, and all of them where the history is unknown, are missing from it.
+func (m *Messages) Reaches(ctx context.Context, history string, roomIDs ...uuid.UUID) (map[uuid.UUID]Cursor, error) {
+	rows, err := m.queries.Reaches(ctx, store.ReachesParams{History: history, RoomIds: roomIDs})
+	if err != nil {
+		return nil, fmt.Errorf("read how far history %s reaches in %d rooms: %w", history, len(roomIDs), err)
+	}
+	reaches := make(map[uuid.UUID]Cursor, len(rows))
+	for _, r := range rows {
+		reaches[r.RoomID] = Cursor{Seq: r.Seq, Rev: r.Rev}
+	}
+	return reaches, nil
 }

@@ -39,12 +39,16 @@ type Room struct {
 	Members   int
 	LastSeq   int64     // seq of its newest message
 	LastRev   int64     // rev of its newest change
+	History   string    // in which they are
 	Read      int64     // seq up to which the user has read; of who is not a member, LastSeq
 	Mentions  int       // messages beyond that address the user
 	Stamp     int32     // changes with what the room is called, its topic, whether it is archived, and how the user wants it
 	Other     uuid.UUID // of a direct conversation the first of the other people; else the room's id
 	CreatedAt time.Time
 }
+
+// Head is how far the room has come.
+func (r Room) Head() Cursor { return Cursor{Seq: r.LastSeq, Rev: r.LastRev, History: r.History} }
 
 // Unread is how many messages the user has not read.
 func (r Room) Unread() int64 { return max(0, r.LastSeq-r.Read) }

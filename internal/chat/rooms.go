@@ -130,7 +130,7 @@ func (r *Rooms) Join(ctx context.Context, roomID, userID uuid.UUID) error {
 func room(r store.RoomBySlugRow) Room {
 	return Room{
 		ID: r.ID, Slug: r.Slug, Name: r.Name, Topic: r.Topic, Everyone: r.Everyone, Archived: r.Archived, Member: r.Member,
-		Kind: r.Kind, Owner: r.Owner, Starred: r.Starred, Notify: r.Notify, Other: r.Other, Stamp: r.Stamp, Members: int(r.Members), LastSeq: r.LastSeq, LastRev: r.LastRev, CreatedAt: r.CreatedAt,
+		Kind: r.Kind, Owner: r.Owner, Starred: r.Starred, Notify: r.Notify, Other: r.Other, Stamp: r.Stamp, Members: int(r.Members), LastSeq: r.LastSeq, LastRev: r.LastRev, History: r.History, CreatedAt: r.CreatedAt,
 		Read: r.LastReadSeq, Mentions: int(r.Mentions),
 	}
 }

@@ -235,12 +235,12 @@ func TestWriterRefusesAtOnceWhatItsQueueCannotHold(t *testing.T) {
 }
 
 func TestCursorReadsWhatItWroteAndRefusesTheRest(t *testing.T) {
-	for _, c := range []chat.Cursor{{}, {Seq: 17, Rev: 3}} {
+	for _, c := range []chat.Cursor{{}, {Seq: 17, Rev: 3}, {Seq: 17, Rev: 3, History: "0f9a2c41"}} {
 		if got, err := chat.ParseCursor(c.String()); err != nil || got != c {
 			t.Errorf("%v came back as %v, error %v", c, got, err)
 		}
 	}
-	for _, s := range []string{"", "17", "17.", ".3", "-1.0", "1.-1", "a.b", "1.2.3", "99999999999999999999.0"} {
+	for _, s := range []string{"", "17", "17.", ".3", "-1.0", "1.-1", "a.b", "1.2.3", "1.2.", "1.2.0f9a2c41.4", "99999999999999999999.0"} {
 		_, err := chat.ParseCursor(s)
 		wantCode(t, err, chat.Invalid)
 	}

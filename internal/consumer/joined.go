@@ -25,7 +25,7 @@ type joined struct {
 	left    bool // under conn.mu
 	idle    bool // under conn.mu; it counts as idle
 
-	isLive   bool
+	history  string  // as the client knows it; "": the room's past is not sent yet
 	told     *online // who is online, as the client knows it
 	presence uint64
 	typists  *feed.Typing  // who types, as the client knows it

@@ -45,6 +45,7 @@ type pageOut struct {
 	First   int64     `json:"first,omitempty"`
 	Last    int64     `json:"last,omitempty"`
 	Rev     int64     `json:"rev,omitempty"`
+	History string    `json:"history,omitempty"`
 	Online  *int      `json:"online,omitempty"`
 	Rooms   any       `json:"rooms,omitempty"`
 	All     bool      `json:"all,omitempty"`
@@ -113,10 +114,13 @@ func (p *page) open(c *conn, in pageIn) error {
 		var behind func(*joined) []byte
 		if in.Most > 0 && found.LastSeq-cursor.Seq > in.Most {
 			// It reads them when somebody scrolls there.
+			cursor, err = p.sockets.cfg.Feed.Current(p.sockets.ctx, id, cursor, found.Head())
 			cursor.Seq = found.LastSeq
 			behind = func(j *joined) []byte { return frame(pageOut{Type: "behind", Room: id.String(), Seq: cursor.Seq}) }
 		}
-		err = c.join(room{found.ID, found.Slug}, cursor, behind)
+		if err == nil {
+			err = c.join(room{found.ID, found.Slug}, cursor, behind)
+		}
 	}
 	var refused *chat.Error
 	switch {
@@ -210,8 +214,8 @@ func (p *page) event(j *joined, e *feed.Event) []byte {
 	}).([]byte)
 }
 
-func (p *page) live(j *joined, _ chat.Cursor) []byte {
-	return frame(pageOut{Type: "opened", Room: j.room.ID.String()})
+func (p *page) live(j *joined, at chat.Cursor) []byte {
+	return frame(pageOut{Type: "opened", Room: j.room.ID.String(), History: at.History})
 }
 
 // online tells the whole list, or, where the same people are there as before, who of them is otherwise now.

@@ -73,7 +73,7 @@ func Rooms(rooms []chat.Room) any {
 func v1RoomNowOf(r chat.Room) v1RoomNow {
 	room := v1RoomNow{
 		Room: r.Slug, Name: r.Name, Topic: r.Topic, Kind: r.Kind, Archived: r.Archived, Member: r.Member, Members: r.Members,
-		Cursor: chat.Cursor{Seq: r.LastSeq, Rev: r.LastRev}.String(), Seq: r.LastSeq, Read: r.Read, Mentions: r.Mentions,
+		Cursor: r.Head().String(), Seq: r.LastSeq, Read: r.Read, Mentions: r.Mentions,
 	}
 	if r.Member {
 		room.Role, room.Starred, room.Notify = role(r.Owner), r.Starred, r.Notify

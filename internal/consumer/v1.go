@@ -116,6 +116,12 @@ type v1Typing struct {
 	Typing []string `json:"typing"`
 }
 
+type v1NewHistory struct {
+	Type    string `json:"type"`
+	Room    string `json:"room"`
+	History string `json:"history"`
+}
+
 type v1Left struct {
 	Type   string `json:"type"`
 	Room   string `json:"room"`
@@ -241,7 +247,7 @@ func (v *v1) join(c *conn, in v1In) error {
 	})
 	switch {
 	case errors.Is(err, feed.ErrAhead):
-		return chat.Errorf(chat.CursorAhead, "The cursor %s is ahead of the room: the database was set back. Drop what you have of it and join without after.", in.After)
+		return chat.Errorf(chat.CursorAhead, "The cursor %s does not hold any more: the database was set back. Drop what you have of the room and join without after.", in.After)
 	case errors.Is(err, feed.ErrGone):
 		return chat.Errorf(chat.NotFound, "There is no such room.")
 	}
@@ -292,7 +298,12 @@ func (m *v1Message) attach(x chat.Extra) {
 	}
 }
 
-func (v *v1) live(*joined, chat.Cursor) []byte { return nil }
+func (v *v1) live(j *joined, at chat.Cursor) []byte {
+	if j.history == "" {
+		return nil // joined has told it
+	}
+	return frame(v1NewHistory{Type: "history", Room: j.room.Slug, History: at.History})
+}
 
 func (v *v1) online(j *joined, told, now *online) []byte {
 	if told == now {

@@ -140,11 +140,11 @@ func (c *conn) take(j *joined, out net.Buffers) net.Buffers {
 		c.wake(j)
 		return out
 	}
-	if !j.isLive {
-		j.isLive = true
+	if j.history != u.Cursor.History {
 		if f := c.dialect.live(j, u.Cursor); f != nil {
 			out = append(out, f)
 		}
+		j.history = u.Cursor.History
 	}
 	if j.told == nil || j.presence != u.Presence {
 		now, err := c.sockets.online(j.room.ID, u.Presence)

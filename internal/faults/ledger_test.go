@@ -3,6 +3,7 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -25,12 +26,15 @@ type stored struct {
 type view struct {
 	messages []stored // message seq is at seq-1
 	rev      int64    // of the last changes
+	history  string   // of the database, as it was told last; "": not yet
 	joined   bool     // on the connection that there is
 	asked    bool     // a join or leave is under way
 	after    time.Time
 }
 
-func (v *view) cursor() string { return fmt.Sprintf("%d.%d", len(v.messages), v.rev) }
+func (v *view) cursor() string {
+	return strings.TrimSuffix(fmt.Sprintf("%d.%d.%s", len(v.messages), v.rev, v.history), ".")
+}
 
 // ledger is what a member knows; the law is checked by it.
 type ledger struct {

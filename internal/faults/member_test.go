@@ -18,9 +18,9 @@ import (
 
 // frame is what the server sends.
 type frame struct {
-	Type, Room, ID, Code, Message, Reason string
-	Seq, Rev                              int64
-	Messages                              []struct {
+	Type, Room, ID, Code, Message, Reason, Cursor, History string
+	Seq, Rev                                               int64
+	Messages                                               []struct {
 		Seq, Rev int64
 		ID, Body string
 		Author   struct{ Name string }
@@ -151,6 +151,9 @@ func (m *member) take(l *ledger, f frame) error {
 	case "joined":
 		v := l.rooms[f.Room]
 		v.joined, v.asked = true, false
+		v.history = f.Cursor[strings.LastIndex(f.Cursor, ".")+1:]
+	case "history":
+		l.rooms[f.Room].history = f.History
 	case "left":
 		v := l.rooms[f.Room]
 		v.joined, v.asked = false, false

@@ -66,5 +66,5 @@ func (e *Event) beyond(at chat.Cursor) *Event {
 
 // moves returns the cursor of somebody at the cursor who takes the event.
 func (e *Event) moves(at chat.Cursor) chat.Cursor {
-	return chat.Cursor{Seq: max(at.Seq, e.Last), Rev: max(at.Rev, e.RevLast)}
+	return chat.Cursor{Seq: max(at.Seq, e.Last), Rev: max(at.Rev, e.RevLast), History: at.History}
 }

@@ -28,7 +28,7 @@ const (
 
 // Errors that end a subscription.
 var (
-	ErrAhead = errors.New("the cursor is ahead of the room: the database was set back") // load the room anew
+	ErrAhead = errors.New("the cursor is of another history than the room, or ahead of it: the database was set back") // load the room anew
 	ErrGone  = errors.New("the room does not exist any more")
 )
 
@@ -96,28 +96,36 @@ func (f *Feed) Rooms() int {
 // wake is called when there may be more; it must not block nor call the subscription. The error is [ErrAhead],
 // [ErrGone], ctx's, or a failure to listen or read.
 func (f *Feed) Subscribe(ctx context.Context, roomID uuid.UUID, after chat.Cursor, wake func()) (*Subscription, error) {
-	f.mu.Lock()
-	r := f.rooms[roomID]
-	if r == nil {
-		r = &room{feed: f, id: roomID, ready: make(chan struct{}), subs: map[*Subscription]struct{}{}}
-		f.rooms[roomID] = r
-		f.wg.Go(r.open)
-	}
-	r.refs++
-	f.mu.Unlock()
-	select {
-	case <-r.ready:
-	case <-ctx.Done():
+	for {
+		f.mu.Lock()
+		r := f.rooms[roomID]
+		if r == nil {
+			r = &room{feed: f, id: roomID, ready: make(chan struct{}), subs: map[*Subscription]struct{}{}}
+			f.rooms[roomID] = r
+			f.wg.Go(r.open)
+		}
+		r.refs++
+		f.mu.Unlock()
+		var s *Subscription
+		var err error
+		select {
+		case <-r.ready:
+			s, err = r.subscribe(ctx, after, wake)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err == nil {
+			return s, nil
+		}
 		f.release(r)
-		return nil, fmt.Errorf("open room %s: %w", roomID, ctx.Err())
+		if !errors.Is(err, errEnded) {
+			return nil, fmt.Errorf("open room %s: %w", roomID, err)
+		}
 	}
-	s, err := r.subscribe(ctx, after, wake)
-	if err != nil {
-		f.release(r)
-		return nil, fmt.Errorf("open room %s: %w", roomID, err)
-	}
-	return s, nil
 }
+
+// errEnded says that what the feed had of a room is no longer so, which the cursor need not be concerned by: it is opened anew.
+var errEnded = errors.New("the room was set back meanwhile")
 
 // release gives up one use of the room; the last one closes it.
 func (f *Feed) release(r *room) {
@@ -127,6 +135,11 @@ func (f *Feed) release(r *room) {
 		return
 	}
 	r.close()
+	f.forgetLocked(r)
+}
+
+// forgetLocked has the next one who wants the room open it anew.
+func (f *Feed) forgetLocked(r *room) {
 	if f.rooms[r.id] == r {
 		delete(f.rooms, r.id)
 		f.layer.GroupDiscard(group(r.id), f.channel)
@@ -145,7 +158,7 @@ type payload struct {
 	RevLast  int64            `json:"rev_last"`
 	Changes  []payloadMessage `json:"changes"`
 	Presence bool             `json:"presence"`
-	Gone     bool             `json:"gone"`   // the room was deleted
+	Gone     bool             `json:"gone"`   // the room was deleted, or the database was set back: it is compared
 	Typing   []string         `json:"typing"` // names
 }
 
@@ -250,7 +263,7 @@ func (f *Feed) recheck(r *room) {
 	}
 }
 
-// compare compares the rooms with the table, in one query.
+// compare compares the rooms with the table, in one query, and in one more for each history before the current one.
 func (f *Feed) compare(rooms ...*room) {
 	if len(rooms) == 0 {
 		return
@@ -263,11 +276,51 @@ func (f *Feed) compare(rooms ...*room) {
 	if err != nil {
 		return
 	}
+	reaches := map[string]map[uuid.UUID]chat.Cursor{}
 	for i, r := range rooms {
 		head, ok := heads[r.id]
-		r.compare(before[i], head, ok)
+		holds := head
+		if was := before[i].History; was != "" && was != head.History {
+			if reaches[was] == nil {
+				if reaches[was], err = retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Reaches(f.ctx, was, ids...) }); err != nil {
+					return
+				}
+			}
+			holds = reaches[was][r.id]
+		}
+		f.compared(r, before[i], head, holds, ok)
 	}
 }
+
+// compared has the room learn how far the table is; one that ends is forgotten.
+func (f *Feed) compared(r *room, before, head, holds chat.Cursor, exists bool) {
+	if r.compare(before, head, holds, exists) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgetLocked(r)
+}
+
+// Current returns the cursor in the current history; ErrAhead where it holds in it no more.
+func (f *Feed) Current(ctx context.Context, roomID uuid.UUID, at, head chat.Cursor) (chat.Cursor, error) {
+	holds := head
+	if at.History != "" && at.History != head.History {
+		reaches, err := f.messages.Reaches(ctx, at.History, roomID)
+		if err != nil {
+			return at, err
+		}
+		holds = reaches[roomID]
+	}
+	if !within(at, holds) {
+		return at, ErrAhead
+	}
+	at.History = head.History
+	return at, nil
+}
+
+// within reports whether a cursor is not beyond another.
+func within(at, end chat.Cursor) bool { return at.Seq <= end.Seq && at.Rev <= end.Rev }
 
 // retry calls read until it succeeds or ctx ends.
 func retry[T any](ctx context.Context, read func() (T, error)) (T, error) {

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -54,12 +55,8 @@ func (r *room) open() {
 		head, err = r.readHead(ctx)
 	}
 	if err != nil {
-		// The next one who wants the room tries anew.
 		r.feed.mu.Lock()
-		if r.feed.rooms[r.id] == r {
-			delete(r.feed.rooms, r.id)
-			r.feed.layer.GroupDiscard(group(r.id), r.feed.channel)
-		}
+		r.feed.forgetLocked(r)
 		r.feed.mu.Unlock()
 	}
 	r.mu.Lock()
@@ -98,26 +95,33 @@ func (r *room) subscribe(ctx context.Context, after chat.Cursor, wake func()) (*
 	r.mu.Lock()
 	err, cursor := r.err, r.cursor
 	r.mu.Unlock()
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrAhead):
+		return nil, errEnded
+	case err != nil:
 		return nil, err
 	}
-	if after.Seq > cursor.Seq || after.Rev > cursor.Rev {
+	if !within(after, cursor) || after.History != "" && after.History != cursor.History {
 		// Another instance was quicker, or the database was set back: the table tells.
 		head, err := r.readHead(ctx)
+		if err == nil {
+			after, err = r.feed.Current(ctx, r.id, after, head)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if after.Seq > head.Seq || after.Rev > head.Rev {
-			return nil, ErrAhead
-		}
-		r.compare(cursor, head, true)
+		r.feed.compare(r)
 	}
 	s := &Subscription{room: r, at: after, wake: wake}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.err != nil {
+		return nil, errEnded
+	}
 	if after == Now {
 		s.at, s.next = r.cursor, r.first+int64(len(r.ring))
 	}
+	s.at.History = r.cursor.History
 	r.subs[s] = struct{}{}
 	return s, nil
 }
@@ -174,24 +178,28 @@ func (r *room) messages(carried []payloadMessage) []chat.Message {
 }
 
 // compare learns how far the table is. before is what the room had delivered when the table was asked: meanwhile it may
-// have come further than the answer.
-func (r *room) compare(before, head chat.Cursor, exists bool) {
+// have come further than the answer. Up to holds the table has what the room has. It reports false when the room ends.
+func (r *room) compare(before, head, holds chat.Cursor, exists bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.err != nil:
-		return
 	case !r.isReady:
 		// What it read may be older: it fills up to here when it is ready.
 		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
 	case !exists:
 		r.failLocked(ErrGone)
-	case head.Seq < before.Seq || head.Rev < before.Rev:
+	case !within(before, holds):
 		r.failLocked(ErrAhead)
 	default:
+		if r.cursor.History != head.History {
+			r.cursor.History = head.History
+			r.wakeLocked()
+		}
 		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
 		r.fillLocked()
 	}
+	return r.err == nil
 }
 
 func (r *room) failLocked(err error) {

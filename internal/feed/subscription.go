@@ -56,6 +56,7 @@ func (s *Subscription) Next(ctx context.Context) (Update, error) {
 		}
 		s.next = r.first + int64(i)
 	}
+	s.at.History = r.cursor.History
 	u.Cursor = s.at
 	u.Live = s.at.Seq >= r.cursor.Seq && s.at.Rev >= r.cursor.Rev
 	return u, nil

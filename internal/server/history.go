@@ -93,7 +93,7 @@ func (s *Server) window(ctx context.Context, p place, data *page.Room) (err erro
 		return err
 	}
 	// The cursor was read before the messages: what comes between is sent again rather than missed.
-	data.Cursor = chat.Cursor{Seq: room.LastSeq, Rev: room.LastRev}
+	data.Cursor = room.Head()
 	data.Latest = room.LastSeq == 0
 	if n := len(data.Messages); n > 0 {
 		first, last := data.Messages[0].Seq, data.Messages[n-1].Seq
@@ -139,7 +139,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	at, found := chat.Cursor{Seq: room.LastSeq, Rev: room.LastRev}, []chat.Message(nil)
+	at, found := room.Head(), []chat.Message(nil)
 	switch {
 	case thread > 0 && (p.after > 0 || p.at > 0):
 		return chat.Errorf(chat.Invalid, "The replies of a thread are asked for with before, or with none of before, after and around.")

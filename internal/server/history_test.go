@@ -38,7 +38,7 @@ func TestARoomOpensAtAnyOfItsMessages(t *testing.T) {
 		"?before=21": "1 to 20, 20", "?after=124": "125 to 174, 50", "?after=190": "191 to 200, 10", "?after=200": "151 to 200, 50", "?after=0": "1 to 50, 50",
 	} {
 		a := s.do(t, c, "GET", "/rooms/general"+query, nil)
-		a.want(t, 200, `data-cursor="200.0"`)
+		a.want(t, 200, `data-cursor="200.0.`)
 		if got := a.seqs(); got != want {
 			t.Errorf("%s: got messages %s, want %s", query, got, want)
 		}
@@ -96,7 +96,7 @@ func TestProgramsReadARoomsPast(t *testing.T) {
 				who = ada
 			}
 			a := s.do(t, who, "GET", "/rooms/general/messages"+query, nil, append(credentials, "Accept", "application/json")...)
-			a.want(t, 200, `"cursor":"120.0"`, want)
+			a.want(t, 200, `"cursor":"120.0.`, want)
 			if first := strings.Index(a.body, `"seq":`); first >= 0 && !strings.HasPrefix(a.body[first:], want) {
 				t.Errorf("%s: got %s", query, a.body)
 			}

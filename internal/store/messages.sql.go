@@ -90,19 +90,31 @@ func (q *Queries) ChangedMessages(ctx context.Context, arg ChangedMessagesParams
 }
 
 const heads = `-- name: Heads :many
-SELECT room_id, last_seq, last_rev FROM chat.room_heads WHERE room_id = ANY ($1::uuid[])
+SELECT room_id, last_seq, last_rev, chat.history()::text AS history FROM chat.room_heads WHERE room_id = ANY ($1::uuid[])
 `
 
-func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]ChatRoomHead, error) {
+type HeadsRow struct {
+	RoomID  uuid.UUID
+	LastSeq int64
+	LastRev int64
+	History string
+}
+
+func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]HeadsRow, error) {
 	rows, err := q.db.Query(ctx, heads, roomIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ChatRoomHead
+	var items []HeadsRow
 	for rows.Next() {
-		var i ChatRoomHead
-		if err := rows.Scan(&i.RoomID, &i.LastSeq, &i.LastRev); err != nil {
+		var i HeadsRow
+		if err := rows.Scan(
+			&i.RoomID,
+			&i.LastSeq,
+			&i.LastRev,
+			&i.History,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -373,6 +385,47 @@ SELECT pg_notify('probe', '') FROM (SELECT count(*) FROM chat.post_batch('{}', '
 func (q *Queries) ProbeWriting(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, probeWriting)
 	return err
+}
+
+const reaches = `-- name: Reaches :many
+SELECT h.room_id, min(CASE WHEN later.n IS NULL THEN h.last_seq ELSE coalesce(b.last_seq, 0) END)::bigint AS seq,
+       min(CASE WHEN later.n IS NULL THEN h.last_rev ELSE coalesce(b.last_rev, 0) END)::bigint AS rev
+FROM chat.room_heads h JOIN chat.histories given ON given.id = $1
+LEFT JOIN chat.histories later ON later.n > given.n
+LEFT JOIN chat.history_heads b ON b.room_id = h.room_id AND b.n = later.n
+WHERE h.room_id = ANY ($2::uuid[]) GROUP BY h.room_id
+`
+
+type ReachesParams struct {
+	History string
+	RoomIds []uuid.UUID
+}
+
+type ReachesRow struct {
+	RoomID uuid.UUID
+	Seq    int64
+	Rev    int64
+}
+
+// How far cursors of a history hold in the current one: in each room up to where the histories since then began. Nothing where it is unknown.
+func (q *Queries) Reaches(ctx context.Context, arg ReachesParams) ([]ReachesRow, error) {
+	rows, err := q.db.Query(ctx, reaches, arg.History, arg.RoomIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReachesRow
+	for rows.Next() {
+		var i ReachesRow
+		if err := rows.Scan(&i.RoomID, &i.Seq, &i.Rev); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const setMessageBody = `-- name: SetMessageBody :exec

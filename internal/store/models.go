@@ -3,17 +3,3 @@
 //   sqlc v1.31.1
 
 package store
-
-import (
-	"github.com/google/uuid"
-)
-
-// How far each room has come. Its row is the lock under which messages are numbered; narrow, so that updating it stays within its page (HOT).
-type ChatRoomHead struct {
-	// The room.
-	RoomID uuid.UUID
-	// seq of its newest message, which is also how many there have been; 0: none.
-	LastSeq int64
-	// rev of its newest change to a message; 0: none.
-	LastRev int64
-}

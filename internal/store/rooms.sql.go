@@ -120,7 +120,7 @@ SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') 
        (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
        coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
@@ -154,6 +154,7 @@ type RoomByIDRow struct {
 	Members     int32
 	LastSeq     int64
 	LastRev     int64
+	History     string
 	CreatedAt   time.Time
 	LastReadSeq int64
 	Mentions    int32
@@ -179,6 +180,7 @@ func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow
 		&i.Members,
 		&i.LastSeq,
 		&i.LastRev,
+		&i.History,
 		&i.CreatedAt,
 		&i.LastReadSeq,
 		&i.Mentions,
@@ -193,7 +195,7 @@ SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') 
        (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
        coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
@@ -227,6 +229,7 @@ type RoomBySlugRow struct {
 	Members     int32
 	LastSeq     int64
 	LastRev     int64
+	History     string
 	CreatedAt   time.Time
 	LastReadSeq int64
 	Mentions    int32
@@ -252,6 +255,7 @@ func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomByS
 		&i.Members,
 		&i.LastSeq,
 		&i.LastRev,
+		&i.History,
 		&i.CreatedAt,
 		&i.LastReadSeq,
 		&i.Mentions,
@@ -266,7 +270,7 @@ SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') 
        (r.archived_at IS NOT NULL)::boolean AS archived,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
        coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
@@ -295,6 +299,7 @@ type RoomsForRow struct {
 	Members     int32
 	LastSeq     int64
 	LastRev     int64
+	History     string
 	CreatedAt   time.Time
 	LastReadSeq int64
 	Mentions    int32
@@ -327,6 +332,7 @@ func (q *Queries) RoomsFor(ctx context.Context, userID uuid.UUID) ([]RoomsForRow
 			&i.Members,
 			&i.LastSeq,
 			&i.LastRev,
+			&i.History,
 			&i.CreatedAt,
 			&i.LastReadSeq,
 			&i.Mentions,

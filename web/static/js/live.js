@@ -201,6 +201,7 @@ const live = (() => {
     if (frame.room !== view?.room) { e.preventDefault(); return; } // of a room that was open before
     switch (frame.type) {
       case "opened":
+        view.history = frame.history;
         caughtUp = true;
         showState();
         break;

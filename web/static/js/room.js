@@ -11,12 +11,12 @@ function Room(root) {
   const body = find("#body");
   const maxBody = 8000;
   const drafts = `pgchat:draft:${live.user}:${room}`;
-  const [seq, rev] = root.dataset.cursor.split(".").map(Number);
-  const has = { seq, rev }; // what the connection has told: all messages up to seq and all changes up to rev
+  const [seq, rev, history] = root.dataset.cursor.split(".");
+  const has = { seq: Number(seq), rev: Number(rev) }; // what the connection has told: all messages up to seq and all changes up to rev
 
   const view = {
-    root, room, slug, title, ended: "", online: root.querySelectorAll(".people li").length,
-    cursor: () => `${has.seq}.${has.rev}`,
+    root, room, slug, title, history, ended: "", online: root.querySelectorAll(".people li").length,
+    cursor: () => `${has.seq}.${has.rev}.${view.history}`, // of the database's history
     problem, end, failed, before, after, shown, hidden, mark, keepPlace,
     go: (seq) => past.go(seq),
     moved: () => threads.moved(),
