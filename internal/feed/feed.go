@@ -224,6 +224,9 @@ func (f *Feed) Missed() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.missed = true
+	for _, r := range f.rooms {
+		r.miss()
+	}
 	if f.comparing || f.ctx.Err() != nil {
 		return
 	}
@@ -268,9 +271,9 @@ func (f *Feed) compare(rooms ...*room) {
 	if len(rooms) == 0 {
 		return
 	}
-	ids, before := make([]uuid.UUID, len(rooms)), make([]chat.Cursor, len(rooms))
+	ids, before := make([]uuid.UUID, len(rooms)), make([]standing, len(rooms))
 	for i, r := range rooms {
-		ids[i], before[i] = r.id, r.delivered()
+		ids[i], before[i] = r.id, r.stands()
 	}
 	heads, err := retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Heads(f.ctx, ids...) })
 	if err != nil {
@@ -293,7 +296,7 @@ func (f *Feed) compare(rooms ...*room) {
 }
 
 // compared has the room learn how far the table is; one that ends is forgotten.
-func (f *Feed) compared(r *room, before, head, holds chat.Cursor, exists bool) {
+func (f *Feed) compared(r *room, before standing, head, holds chat.Cursor, exists bool) {
 	if r.compare(before, head, holds, exists) {
 		return
 	}

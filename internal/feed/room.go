@@ -34,6 +34,9 @@ type room struct {
 	target  chat.Cursor // the highest numbers that it knows to exist
 	filling bool        // a goroutine reads what is between
 
+	// While missed is beyond compared, the database may have been set back: nothing is delivered.
+	missed, compared uint64 // how often notifications may have been lost, and how many of these times the table was asked after
+
 	ring  []*Event    // its latest events, in the order of delivery
 	first int64       // number of the first of them
 	base  chat.Cursor // what was delivered before them
@@ -63,6 +66,9 @@ func (r *room) open() {
 	defer r.mu.Unlock()
 	r.err, r.cursor, r.base, r.isReady = err, head, head, true
 	close(r.ready)
+	if r.missed > r.compared {
+		r.feed.recheck(r)
+	}
 	r.fillLocked()
 }
 
@@ -84,11 +90,22 @@ func (r *room) close() {
 	r.closed = true
 }
 
-// delivered returns the cursor up to which the room has delivered.
-func (r *room) delivered() chat.Cursor {
+// standing is up to where a room has delivered, and how often it has missed something.
+type standing struct {
+	chat.Cursor
+	missed uint64
+}
+
+func (r *room) stands() standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cursor
+	return standing{r.cursor, r.missed}
+}
+
+func (r *room) miss() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.missed++
 }
 
 func (r *room) subscribe(ctx context.Context, after chat.Cursor, wake func()) (*Subscription, error) {
@@ -130,7 +147,7 @@ func (r *room) receive(p payload) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.target = chat.Cursor{Seq: max(r.target.Seq, p.Last), Rev: max(r.target.Rev, p.RevLast)}
-	if !r.isReady || r.filling || r.err != nil {
+	if !r.isReady || r.filling || r.err != nil || r.missed > r.compared {
 		return
 	}
 	if next := r.cursor.Seq + 1; p.Last >= next {
@@ -179,7 +196,7 @@ func (r *room) messages(carried []payloadMessage) []chat.Message {
 
 // compare learns how far the table is. before is what the room had delivered when the table was asked: meanwhile it may
 // have come further than the answer. Up to holds the table has what the room has. It reports false when the room ends.
-func (r *room) compare(before, head, holds chat.Cursor, exists bool) bool {
+func (r *room) compare(before standing, head, holds chat.Cursor, exists bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -189,9 +206,10 @@ func (r *room) compare(before, head, holds chat.Cursor, exists bool) bool {
 		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
 	case !exists:
 		r.failLocked(ErrGone)
-	case !within(before, holds):
+	case !within(before.Cursor, holds):
 		r.failLocked(ErrAhead)
 	default:
+		r.compared = max(r.compared, before.missed)
 		if r.cursor.History != head.History {
 			r.cursor.History = head.History
 			r.wakeLocked()
@@ -244,7 +262,7 @@ func (r *room) presenceChanged() {
 
 // fillLocked starts to read what is missing up to target, unless that is under way.
 func (r *room) fillLocked() {
-	if r.filling || r.closed || r.err != nil || !r.lacksLocked() || r.feed.ctx.Err() != nil {
+	if r.filling || r.closed || r.err != nil || r.missed > r.compared || !r.lacksLocked() || r.feed.ctx.Err() != nil {
 		return
 	}
 	r.filling = true
@@ -256,7 +274,7 @@ func (r *room) lacksLocked() bool { return r.cursor.Seq < r.target.Seq || r.curs
 func (r *room) fill() {
 	for {
 		r.mu.Lock()
-		if r.closed || r.err != nil || !r.lacksLocked() {
+		if r.closed || r.err != nil || r.missed > r.compared || !r.lacksLocked() {
 			r.filling = false
 			r.mu.Unlock()
 			return
@@ -271,7 +289,7 @@ func (r *room) fill() {
 			r.mu.Unlock()
 			return
 		}
-		if !r.aheadLocked(e) { // else the messages are read first, and then the changes once more
+		if r.missed == r.compared && !r.aheadLocked(e) { // else the messages are read first, and then the changes once more
 			r.deliverLocked(e)
 		}
 		r.mu.Unlock()
