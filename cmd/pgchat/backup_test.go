@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -361,6 +362,47 @@ func TestABackupIsRestored(t *testing.T) {
 	d.run(doc("What people see", 1))
 }
 
+// listener is a program that hears all the time, and so stays connected however long the test does something else.
+type listener struct {
+	*talker
+	frames chan string
+}
+
+func (p *talker) listens() *listener {
+	l := &listener{p, make(chan string, 1000)}
+	_ = p.ws.SetReadDeadline(time.Time{})
+	go func() {
+		defer close(l.frames)
+		for {
+			_, frame, err := p.ws.ReadMessage()
+			if err != nil {
+				return
+			}
+			l.frames <- string(frame)
+		}
+	}()
+	return l
+}
+
+// until takes frames until one has all the texts.
+func (l *listener) until(texts ...string) {
+	l.t.Helper()
+	late := time.After(time.Minute)
+	for {
+		select {
+		case frame, more := <-l.frames:
+			if !more {
+				l.t.Fatalf("the connection ended before a frame with %q", texts)
+			}
+			if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(frame, text) }) {
+				return
+			}
+		case <-late:
+			l.t.Fatalf("no frame with %q came", texts)
+		}
+	}
+}
+
 // clientsGoBack has an instance, a page and programs live through a restore to a moment.
 func clientsGoBack(t *testing.T, d *debian, to func(moment string)) {
 	t.Helper()
@@ -372,7 +414,7 @@ func clientsGoBack(t *testing.T, d *debian, to func(moment string)) {
 	ada.signIn(site.address, "ada")
 	ada.do(chromedp.Navigate(site.address + "/rooms/general"))
 	ada.until(`document.querySelector("#state.live")`)
-	stays, quiet := talk(t, site, "prog"), talk(t, site, "mute") // who has nothing that is gone
+	stays, quiet := talk(t, site, "prog").listens(), talk(t, site, "mute").listens() // who has nothing that is gone
 	quiet.send(`{"type":"leave","room":"general"}`)
 	quiet.send(`{"type":"join","room":"design"}`)
 	quiet.until(`"type":"joined","room":"design"`)
