@@ -67,19 +67,26 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// until waits until the JavaScript expression is true in the page.
+// until waits until the JavaScript expression is true in the page. It asks from here: in a page whose scripts are off nothing would
+// ask again.
 func (b *browser) until(format string, args ...any) {
 	b.t.Helper()
 	expression := fmt.Sprintf(format, args...)
 	ctx, cancel := context.WithTimeout(b.ctx, 45*time.Second)
 	defer cancel()
-	for {
-		_, err := chromedp.Run(ctx, chromedp.Poll[bool]("!!("+expression+")", chromedp.WithPollingTimeout(0)))
-		if err == nil {
+	for again := time.NewTicker(20 * time.Millisecond); ; {
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if is {
+			again.Stop()
 			return
 		}
-		if ctx.Err() == nil && strings.Contains(err.Error(), "(-32000)") {
-			continue // another page came meanwhile: it is asked
+		if err == nil || strings.Contains(err.Error(), "(-32000)") { // another page came meanwhile: it is asked
+			select {
+			case <-again.C:
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
 		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.title + "\n" + document.body.innerText`))
 		b.t.Fatalf("%s was not to be (%v); the page is:\n%s", expression, err, text)

@@ -225,11 +225,18 @@ func TestOlderMessagesComeByScrollingUpAndTheSameOnesTwiceShowOnce(t *testing.T)
 	b.do(chromedp.Click(chromedp.CSS("#jump")))
 	b.until(`document.querySelector("#jump").hidden`)
 
-	// A frame with what the page has already is not swapped in.
-	b.until(`!dispatchEvent(new CustomEvent("htmx:ws:before:message:incoming", { cancelable: true, detail: { message:
-		{ data: JSON.stringify({ type: "messages", room: document.querySelector("#view").dataset.room, first: 118, last: 121 }) } } }))`)
-	b.until(`dispatchEvent(new CustomEvent("htmx:ws:before:message:incoming", { cancelable: true, detail: { message:
-		{ data: JSON.stringify({ type: "messages", room: document.querySelector("#view").dataset.room, first: 122, last: 122 }) } } }))`)
+	// What the page has already is not put in again, what comes after it is.
+	const comes = `((last, text) => {
+		const article = document.querySelector("#messages .message").cloneNode(true);
+		article.id = "m-00000000-0000-7000-8000-" + String(last).padStart(12, "0");
+		article.dataset.seq = last;
+		article.querySelector(".body").textContent = text;
+		dispatchEvent(new CustomEvent("htmx:ws:before:message:incoming", { cancelable: true, detail: { message:
+			{ data: JSON.stringify({ type: "messages", room: document.querySelector("#view").dataset.room, first: last, last, content: article.outerHTML }) } } }));
+		return true;
+	})`
+	b.until(comes + `(121, "again") && ` + comes + `(122, "and on")`)
+	b.until(`JSON.stringify(%s.slice(-3)) === JSON.stringify(["message 120", "news", "and on"])`, shown)
 }
 
 func TestThePhone(t *testing.T) {

@@ -192,9 +192,8 @@ func (p *page) event(j *joined, e *feed.Event) []byte {
 	at := j.room.ID
 	return e.Encoded("page", func(e *feed.Event) any { //nolint:forcetypeassert // made here
 		if e.Last > 0 {
-			return frame(pageOut{
-				Type: "messages", Room: at.String(), First: e.First, Last: e.Last,
-				Target: within(at, "#messages"), Swap: "beforeend", Content: string(p.sockets.cfg.RenderMessages(e.Messages)),
+			return frame(pageOut{ // which the page's script puts in, some at a time where they come fast
+				Type: "messages", Room: at.String(), First: e.First, Last: e.Last, Content: string(p.sockets.cfg.RenderMessages(e.Messages)),
 			})
 		}
 		// A frame for each message, since each has its own place; the last one moves the page's cursor.

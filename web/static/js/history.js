@@ -153,7 +153,9 @@ function Past(root, { log, messages, has, hooks }) {
   // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was.
   function prune() {
     settle();
-    const most = Number(root.dataset.most), { all, index } = inSight();
+    const most = Number(root.dataset.most);
+    if (messages.childElementCount <= most) return;
+    const { all, index } = inSight(), atEnd = log.scrollTop > -1;
     if (all.length <= most) return;
     const spare = all.length - Math.floor(most * 3 / 4), top = index > all.length / 2;
     keep(() => {
@@ -164,6 +166,7 @@ function Past(root, { log, messages, has, hooks }) {
       hooks.arrange();
       ends();
     });
+    if (atEnd) log.scrollTop = 0;
   }
 
   // --- going somewhere --------------------------------------------------------------------------------------------------

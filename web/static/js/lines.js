@@ -51,18 +51,19 @@ function Lines(messages) {
     do el = el.nextElementSibling; while (el && !el.matches(".message"));
     return el;
   };
-  // place puts the lines where they belong among the messages that are here; behind: newer ones are not.
-  function place(behind) {
-    const bySeq = new Map();
+  // place puts the lines where they belong among the messages that are here, or among those from one on; behind: newer ones
+  // are not here.
+  function place(behind, from) {
+    const bySeq = new Map(), since = from ? Number(from.dataset.seq) - 1 : 0;
+    const some = groups.filter((g) => g.after >= since), wanted = new Set();
     let end = 0;
-    if (groups.length) for (const article of messages.children) {
+    if (some.length) for (let article = from ?? messages.firstElementChild; article; article = article.nextElementSibling) {
       if (!article.matches(".message")) continue;
       end = Number(article.dataset.seq);
       bySeq.set(end, article);
     }
-    const wanted = new Set();
     let before = null; // the line before, in the same place
-    for (const g of groups) {
+    for (const g of some) {
       const next = bySeq.get(g.after + 1) ?? null;
       if (!next && (behind || g.after < end)) continue;
       const p = element(g);
@@ -74,7 +75,7 @@ function Lines(messages) {
       }
       before = p;
     }
-    for (const p of messages.querySelectorAll(":scope > .line")) if (!wanted.has(p)) p.remove();
+    if (!from) for (const p of messages.querySelectorAll(":scope > .line")) if (!wanted.has(p)) p.remove();
   }
   learn(messages);
   return { learn, place };

@@ -16,7 +16,7 @@ function Room(root) {
 
   const view = {
     root, room, slug, title, history, ended: "", online: root.querySelectorAll(".people li").length,
-    cursor: () => `${has.seq}.${has.rev}.${view.history}`, // of the database's history
+    cursor() { putIn(); return `${has.seq}.${has.rev}.${view.history}`; }, // of the database's history
     problem, end, failed, before, after, shown, hidden, mark, keepPlace,
     go: (seq) => past.go(seq),
     moved: () => threads.moved(),
@@ -31,11 +31,17 @@ function Room(root) {
   // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
   const lines = Lines(messages);
   let firstNew = null, newLine = null; // the first message that was not read when the room was shown, and the line above it
-  function arrange() {
-    for (const day of messages.querySelectorAll(".day")) day.remove();
-    lines.place(past.behind);
-    let before = null, beforeTime = null;
-    for (const article of [...messages.children, ...pending.children]) {
+  // From what came last on, or all.
+  function arrange(from) {
+    if (!from) for (const day of messages.querySelectorAll(".day")) day.remove();
+    lines.place(past.behind, from);
+    log.classList.toggle("empty", !log.querySelector(".message"));
+    const articles = [];
+    for (let a = from ?? messages.firstElementChild; a; a = a.nextElementSibling) articles.push(a);
+    let before = from?.previousElementSibling;
+    while (before && !before.matches(".message")) before = before.previousElementSibling;
+    let beforeTime = before && new Date(before.dataset.time);
+    for (const article of [...articles, ...pending.children]) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
       Room.callsReader(article);
@@ -469,14 +475,11 @@ function Room(root) {
   let at = ""; // what had the focus of a message that is swapped, as a selector
   let then = { there: true, height: 0, above: false }; // the log before a swap; above: one reads above what is swapped
   function before(frame) { // reports whether the frame is to be swapped in
-    then = { there: atNewest(), height: log.scrollHeight };
     threads.frame(frame);
+    if (frame.type === "messages") { take(frame); return false; }
+    putIn();
+    then = { there: atNewest(), height: log.scrollHeight };
     switch (frame.type) {
-      case "messages":
-        if (frame.last <= has.seq) return false; // they are here already
-        if (!past.behind) return true;
-        missed(frame.last);
-        return false;
       case "behind": // too many to take them all: they are counted, and read as one scrolls there
         missed(frame.seq);
         past.ends();
@@ -547,25 +550,42 @@ function Room(root) {
       else if (then.above) log.scrollTop -= log.scrollHeight - then.height;
     }
     if (frame.type === "presence") { find("#away").replaceChildren(); people.came(); }
-    if (frame.type !== "messages") return;
-    const read = sidebar.read(room);
-    has.seq = frame.last;
-    let mine = 0, fresh = 0;
-    for (let a = messages.lastElementChild; a && !(Number(a.dataset.seq) < frame.first); a = a.previousElementSibling) {
-      if (!a.matches(".message")) continue;
-      fresh++;
-      const id = a.id.slice(2), own = find(`#p-${id}`);
-      if (own) { own.remove(); mine++; }
+  }
+  // Messages that come fast are put in some at a time, since each time the log is laid out.
+  let coming = [], soon = 0, putAt = 0;
+  function take(frame) {
+    coming.push(frame);
+    const wait = putAt + 50 - performance.now(); // ms
+    if (wait <= 0) putIn(); else soon ||= setTimeout(putIn, wait);
+  }
+  function putIn() {
+    clearTimeout(soon);
+    soon = 0;
+    const frames = coming.filter((frame) => frame.last > has.seq); // or they are here already
+    coming = [];
+    if (!frames.length) return;
+    putAt = performance.now();
+    const { first } = frames[0], { last } = frames.at(-1);
+    if (past.behind) { missed(last); return; }
+    const there = atNewest(), height = log.scrollHeight, read = sidebar.read(room);
+    const fresh = frames.flatMap((frame) => [...live.parse(frame.content).querySelectorAll(".message")]);
+    messages.append(...fresh);
+    has.seq = last;
+    let mine = false;
+    for (const article of fresh) {
+      const id = idOf(article), own = find(`#p-${id}`);
+      if (own) { own.remove(); mine = true; }
       live.settle(id);
-      replying.came(a);
+      replying.came(article);
     }
     if (mine) keepUnread = false; // who answers has read
-    if (!newLine && read < frame.first && !(document.visibilityState === "visible" && document.hasFocus() && then.there)) drawLine(read);
-    arrange();
-    if (then.there || mine) { toBottom(); mark(); }
+    const unread = !newLine && read < first && !(document.visibilityState === "visible" && document.hasFocus() && there);
+    if (unread) drawLine(read);
+    arrange(unread ? null : fresh[0]);
+    if (there || mine) { toBottom(); mark(); }
     else {
-      log.scrollTop -= log.scrollHeight - then.height;
-      unseen += fresh;
+      log.scrollTop -= log.scrollHeight - height;
+      unseen += fresh.length;
       showJump();
     }
     past.prune();
@@ -605,6 +625,7 @@ function Room(root) {
     showJump();
   }
   function hidden() {
+    putIn();
     keepPlace();
     place = log.scrollTop;
     keepUnread = false;
