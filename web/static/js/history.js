@@ -98,10 +98,7 @@ function Past(root, { log, messages, has, hooks }) {
     else if (!older.querySelector(".beginning")) older.replaceChildren(root.querySelector("template.beginning").content.cloneNode(true));
     newer.hidden = !behind();
     newer.replaceChildren(...behind() ? [link("next", `${at}?after=${end()}`, "Show newer messages")] : []);
-    watcher.unobserve(older); // and is told anew whether they are in sight
-    watcher.unobserve(newer);
-    watcher.observe(older);
-    if (behind()) watcher.observe(newer);
+    requestAnimationFrame(near);
     settle();
   }
   let turn = 0, growing = false; // turn counts replacements: what was asked for before one is not wanted after it
@@ -127,14 +124,19 @@ function Past(root, { log, messages, has, hooks }) {
     } catch (error) {
       keep(() => {
         done();
-        if (mine === turn) place.replaceChildren(link(upward ? "older" : "next", at, `${upward ? "Older" : "Newer"} messages could not be loaded. Try again`));
+        if (mine === turn) place.replaceChildren(link(`again ${upward ? "older" : "next"}`, at, `${upward ? "Older" : "Newer"} messages could not be loaded. Try again`));
       });
       place.title = error.message;
     }
   }
-  const watcher = new IntersectionObserver((entries) => {
-    for (const e of entries) if (e.isIntersecting && e.target.querySelector("a")) grow(e.target === older);
-  }, { root: log, rootMargin: "300px 0px" });
+  // near loads what is next where the end of what is here comes near; what could not be loaded only when it is asked for.
+  function near() {
+    if (!root.isConnected) return;
+    const { top, bottom } = log.getBoundingClientRect();
+    if (older.querySelector("a:not(.again)") && older.getBoundingClientRect().bottom > top - 300) grow(true);
+    if (newer.querySelector("a:not(.again)") && newer.getBoundingClientRect().top < bottom + 300) grow(false);
+  }
+  log.addEventListener("scroll", near, { passive: true });
   for (const place of [older, newer]) {
     place.addEventListener("click", (e) => {
       if (!e.target.closest("a.older, a.next")) return;
@@ -142,31 +144,42 @@ function Past(root, { log, messages, has, hooks }) {
       grow(place === older);
     });
   }
-  // What was laid out in a frame is skipped from the next one on while it is out of sight, with the size that it had: were it
-  // skipped before, what is read would move when it comes into sight.
+  const few = 150; // messages of which all may be laid out each time
+  // Where there are more, what was laid out in a frame is skipped from the next one on while it is out of sight, with the size that it
+  // had: were it skipped before, what is read would move when it comes into sight.
   function settle() {
-    requestAnimationFrame(() => {
+    if (messages.childElementCount > 2 * few) requestAnimationFrame(() => {
       const laid = messages.querySelectorAll(":scope > .message:not(.settled)");
       requestAnimationFrame(() => { for (const article of laid) article.classList.add("settled"); });
     });
   }
-  // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was.
+  // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was. Who follows what is
+  // said needs little of the past: it comes again as they scroll there.
   function prune() {
     settle();
-    const most = Number(root.dataset.most);
+    const atEnd = log.scrollTop > -1, most = atEnd ? few : Number(root.dataset.most);
     if (messages.childElementCount <= most) return;
-    const { all, index } = inSight(), atEnd = log.scrollTop > -1;
+    const all = articles();
     if (all.length <= most) return;
-    const spare = all.length - Math.floor(most * 3 / 4), top = index > all.length / 2;
-    keep(() => {
-      for (const article of top ? all.slice(0, spare) : all.slice(-spare).reverse()) {
+    const drop = (some) => {
+      for (const article of some) {
         if (article.contains(document.activeElement) || article.querySelector(".editor")) break;
         take(article);
       }
+    };
+    if (atEnd) {
+      drop(all.slice(0, all.length - most + 20)); // so many at once that it is rare, and so few that it is quick
+      while (!messages.firstElementChild.matches(".message")) messages.firstElementChild.remove();
+      hooks.arrange(messages.firstElementChild);
+      ends();
+      return;
+    }
+    const spare = all.length - Math.floor(most * 3 / 4), top = inSight().index > all.length / 2;
+    keep(() => {
+      drop(top ? all.slice(0, spare) : all.slice(-spare).reverse());
       hooks.arrange();
       ends();
     });
-    if (atEnd) log.scrollTop = 0;
   }
 
   // --- going somewhere --------------------------------------------------------------------------------------------------

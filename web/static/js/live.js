@@ -264,6 +264,7 @@ const live = (() => {
       reads.set(room, { seq, back });
       reading ||= setTimeout(tellReads, 500);
     },
+    reads: () => view?.reads(), // the reader sees what comes to the room
     // typing tells that the reader types; what the connection does not take is not told later.
     typing(room) { if (caughtUp) socket?.send(JSON.stringify({ type: "typing", room })); },
     again(id) {

@@ -17,7 +17,7 @@ function Room(root) {
   const view = {
     root, room, slug, title, history, ended: "", online: root.querySelectorAll(".people li").length,
     cursor() { putIn(); return `${has.seq}.${has.rev}.${view.history}`; }, // of the database's history
-    problem, end, failed, before, after, shown, hidden, mark, keepPlace,
+    problem, end, failed, before, after, shown, hidden, mark, reads, keepPlace,
     go: (seq) => past.go(seq),
     moved: () => threads.moved(),
     showState(kind, text) {
@@ -31,17 +31,18 @@ function Room(root) {
   // --- the log's look: days, grouping, local time ---------------------------------------------------------------------
   const lines = Lines(messages);
   let firstNew = null, newLine = null; // the first message that was not read when the room was shown, and the line above it
-  // From what came last on, or all.
-  function arrange(from) {
+  // All, or from one on to another.
+  function arrange(from, to) {
     if (!from) for (const day of messages.querySelectorAll(".day")) day.remove();
     lines.place(past.behind, from);
     log.classList.toggle("empty", !log.querySelector(".message"));
     const articles = [];
-    for (let a = from ?? messages.firstElementChild; a; a = a.nextElementSibling) articles.push(a);
+    for (let a = from ?? messages.firstElementChild; a; a = a === to ? null : a.nextElementSibling) articles.push(a);
     let before = from?.previousElementSibling;
     while (before && !before.matches(".message")) before = before.previousElementSibling;
     let beforeTime = before && new Date(before.dataset.time);
-    for (const article of [...articles, ...pending.children]) {
+    if (!to) articles.push(...pending.children);
+    for (const article of articles) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
       Room.callsReader(article);
@@ -141,9 +142,9 @@ function Room(root) {
     log.scrollTop -= 16;
     (body ?? log).focus({ preventScroll: true });
   });
+  function reads() { return !keepUnread && root.isConnected && document.visibilityState === "visible" && document.hasFocus() && atNewest(); }
   function mark() {
-    if (keepUnread || !(sidebar.read(room) < has.seq) || !root.isConnected) return;
-    if (document.visibilityState !== "visible" || !document.hasFocus() || !atNewest()) return;
+    if (!(sidebar.read(room) < has.seq) || !reads()) return;
     sidebar.mark(room, has.seq);
     live.read(room, has.seq);
   }
@@ -318,9 +319,9 @@ function Room(root) {
     },
   });
   const past = Past(root, { log, messages, has, hooks: {
-    arrange() {
+    arrange(only) {
       if (readTo !== null) placeLine();
-      arrange();
+      arrange(only, only);
     },
     lines: (fragment) => lines.learn(fragment),
     comes(article) { // it may have been on its way out
@@ -555,7 +556,7 @@ function Room(root) {
   let coming = [], soon = 0, putAt = 0;
   function take(frame) {
     coming.push(frame);
-    const wait = putAt + 50 - performance.now(); // ms
+    const wait = putAt + 100 - performance.now(); // ms
     if (wait <= 0) putIn(); else soon ||= setTimeout(putIn, wait);
   }
   function putIn() {

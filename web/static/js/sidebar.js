@@ -8,10 +8,13 @@ const sidebar = (() => {
   const item = (room) => document.querySelector(`#rooms li[data-room="${room}"]`);
   const numbers = (li) => ({ last: Number(li.dataset.last), read: Number(li.dataset.read), mentions: Number(li.dataset.mentions) });
   const unread = ({ last, read }) => Math.max(0, last - read);
+  const isHere = (li) => li.querySelector("a").pathname === path;
   const isDirect = (li) => li.dataset.kind === "direct";
   // What a room asks for: messages that are for the reader, and others; of a muted room only those that mention them.
   function asks(li) {
-    const n = numbers(li), count = unread(n), muted = li.dataset.notify === "nothing";
+    const n = numbers(li);
+    if (unread(n) && isHere(li) && live.reads()) return { count: 0, forMe: 0 }; // it comes, and is read as it comes
+    const count = unread(n), muted = li.dataset.notify === "nothing";
     const forMe = n.mentions || (isDirect(li) && !muted ? count : 0);
     return { count: muted ? n.mentions : count, forMe };
   }
@@ -33,7 +36,7 @@ const sidebar = (() => {
     badge.hidden = count === 0;
     li.querySelector(".muted").hidden = li.dataset.notify !== "nothing";
     showDraft(li.dataset.room);
-    const here = li.querySelector("a").pathname === path;
+    const here = isHere(li);
     if (here) li.querySelector("a").setAttribute("aria-current", "page"); else li.querySelector("a").removeAttribute("aria-current");
     const list = document.getElementById(count > 0 && !here ? "unread-rooms" : "starred" in li.dataset ? "starred-rooms" : isDirect(li) ? "direct-rooms" : "other-rooms");
     const name = li.dataset.name;
@@ -124,18 +127,21 @@ const sidebar = (() => {
     // update takes what the server tells of rooms, id → [last, read, mentions, stamp], with all of all of the reader's. When
     // they are otherwise than in the list it is loaded anew.
     update(rooms, all) {
-      let otherwise = all && items().some((li) => !rooms[li.dataset.room]);
+      let changed = false, otherwise = all && items().some((li) => !rooms[li.dataset.room]);
       for (const [room, [last, read, mentions, stamp]] of Object.entries(rooms)) {
         const li = item(room);
         if (li?.dataset.stamp !== String(stamp)) otherwise = true;
         if (!li) continue;
-        const before = { last: Number(li.dataset.last), forMe: asks(li).forMe };
+        const newer = last > Number(li.dataset.last), before = asks(li);
         Object.assign(li.dataset, { last, read, mentions });
+        const now = asks(li);
+        if (now.forMe) offer();
+        if (now.count === before.count && now.forMe === before.forMe) continue;
         showItem(li);
-        if (asks(li).forMe) offer();
-        if (asks(li).forMe > before.forMe || li.dataset.notify === "all" && last > before.last && unread(numbers(li)) > 0) announce(li);
+        if (now.forMe > before.forMe || li.dataset.notify === "all" && newer && now.count > 0) announce(li);
+        changed = true;
       }
-      showTotals();
+      if (changed) showTotals();
       if (otherwise) loading = (loading ?? Promise.resolve()).then(load);
     },
     // read is how far the reader has read the room; NaN where they are not a member.
