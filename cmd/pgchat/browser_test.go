@@ -75,7 +75,7 @@ func (b *browser) until(format string, args ...any) {
 	ctx, cancel := context.WithTimeout(b.ctx, 45*time.Second)
 	defer cancel()
 	for again := time.NewTicker(20 * time.Millisecond); ; {
-		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")", func(p *runtime.EvaluateParams) { p.UserGesture = new(true) }))
 		if is {
 			again.Stop()
 			return

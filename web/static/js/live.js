@@ -1,5 +1,5 @@
-// The connection. htmx holds it and swaps in what the server sends; this says which room is open, keeps the messages that
-// are on their way out, of all rooms, and tells how the connection is.
+// The connection. htmx holds it and swaps in what the server sends, but for new messages (room.js); this says which room is open,
+// keeps the messages that are on their way out, of all rooms, and tells how the connection is.
 "use strict";
 const live = (() => {
   const { user } = document.body.dataset;
