@@ -33,7 +33,11 @@ func (c migrateUp) Run(ctx context.Context, p *program) (err error) {
 	for _, v := range applied {
 		_, _ = fmt.Fprintf(p.out, "Applied %05d.\n", v)
 	}
-	return nil
+	lacking, err := postgres.GrantRights(ctx, d.url)
+	for _, role := range lacking {
+		_, _ = fmt.Fprintf(p.out, "There is no role %s, and this user may not make it. Where it is wanted, as a superuser: CREATE ROLE %s; SELECT chat.grant_rights();\n", role, role)
+	}
+	return err
 }
 
 type migrateDown struct{ config.Database }

@@ -64,6 +64,9 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		}
 		if len(applied) > 0 {
 			log.Info("the schema was brought up to date", "applied", applied)
+			if lacking, err := postgres.GrantRights(ctx, d.url); err != nil || len(lacking) > 0 {
+				log.Warn("there are roles that this user may not make; pgchat migrate up says how to", "roles", lacking, "error", err)
+			}
 		}
 	} else if err := postgres.CheckSchema(ctx, d.url); err != nil {
 		return err

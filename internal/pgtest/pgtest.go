@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -93,6 +94,26 @@ func URL(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return clone(t, "pgchat_template")
+}
+
+// As returns the connection string of a user who is a member of the role and may nothing else; role "": of none.
+func As(t testing.TB, url, role string) string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	user, member := "test_"+role, ""
+	if role != "" {
+		member = "IN ROLE " + role
+	}
+	// Users are the cluster's: another test may have made it, or be about to.
+	_, err = conn.Exec(t.Context(), fmt.Sprintf(`DO $$ BEGIN CREATE ROLE %s LOGIN %s; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`, user, member))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Replace(url, "user=pgchat", "user="+user, 1)
 }
 
 // EmptyURL makes a database without the schema and returns its connection string.

@@ -92,8 +92,8 @@ func examine(ctx context.Context, db interface {
 		return r, fmt.Errorf("user %q may not create the schema chat: GRANT CREATE ON DATABASE … TO %s as the database's owner, "+
 			"or migrate as a user who may", r.user, identifier(r.user))
 	case r.owner != "" && !mayRead:
-		return r, fmt.Errorf("user %q may not use the schema chat, which belongs to %q: GRANT %s TO %s as a superuser, or connect as that user",
-			r.user, r.owner, identifier(r.owner), identifier(r.user))
+		return r, fmt.Errorf("user %q may not use the schema chat, which belongs to %q: as a superuser GRANT %s TO %s to serve, or GRANT %s TO %s to migrate, too",
+			r.user, r.owner, identifier("chat_app"), identifier(r.user), identifier(r.owner), identifier(r.user))
 	}
 	return r, nil
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // Migrate brings the schema up to date and returns the versions that it applied, in order. Instances that start at
-// once wait for each other: an advisory lock lets one of them migrate, the others find nothing left to do.
+// once wait for each other: an advisory lock lets one of them migrate, the others find nothing left to do. What is new is
+// granted to the roles; see [GrantRights].
 func Migrate(ctx context.Context, url string) ([]int64, error) {
 	applied := []int64{}
 	err := withProvider(ctx, url, func(p *goose.Provider, r rights) error {
@@ -38,7 +39,36 @@ func Migrate(ctx context.Context, url string) ([]int64, error) {
 		}
 		return err
 	})
+	if err == nil && len(applied) > 0 {
+		_, err = GrantRights(ctx, url)
+	}
 	return applied, err
+}
+
+// GrantRights gives the roles their rights anew, and returns the names of those that do not exist and that the user may not
+// make. It does nothing where the schema is not the user's, or is from before there were roles.
+func GrantRights(ctx context.Context, url string) (lacking []string, err error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, unreadable("DATABASE_URL", err)
+	}
+	Patience(cfg)
+	cfg.DefaultQueryExecMode = pooledMode
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, explain("DATABASE_URL", err, cfg)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var may bool
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = 'chat' AND p.proname = 'grant_rights' AND pg_has_role(p.proowner, 'USAGE'))`).Scan(&may)
+	if err == nil && may {
+		err = conn.QueryRow(ctx, `SELECT chat.grant_rights()`).Scan(&lacking)
+	}
+	if err != nil {
+		return nil, explain("DATABASE_URL", fmt.Errorf("give the roles their rights: %w", err), cfg)
+	}
+	return lacking, nil
 }
 
 // MigrateDown takes the latest migration back and returns its version.
@@ -53,6 +83,9 @@ func MigrateDown(ctx context.Context, url string) (version int64, err error) {
 		}
 		return err
 	})
+	if err == nil {
+		_, err = GrantRights(ctx, url)
+	}
 	return version, err
 }
 

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -98,4 +99,97 @@ func TestTheTableOfVersionsIsMovedIntoTheSchemaOnce(t *testing.T) {
 		t.Errorf("after going down once: applied %v, error %v", applied, err)
 	}
 	run(t, url, `do $$ begin assert to_regclass('public.pgchat_schema_version') is null; end $$`)
+}
+
+// rolesOf says for each of the roles whether there is one and whether it has all its rights in the database.
+const rolesOf = `select string_agg(role || ' ' || held, ', ' order by role) from (select role, bool_and(held) as held from chat.rights group by role) r`
+
+func asked(t *testing.T, url, sql string) (text string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if err := conn.QueryRow(t.Context(), sql).Scan(&text); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return text
+}
+
+func TestWhoMayMakeNoRolesMigratesAndIsToldWhatASuperuserDoes(t *testing.T) {
+	e := start(t, folder(t))
+	defer stop(t, e)
+	run(t, e.URL("postgres"), `create role weak login`, `create database managed owner weak`, `create role chat_readonly`)
+	url := e.URL("managed")
+	if _, err := postgres.Migrate(t.Context(), as(url, "weak")); err != nil {
+		t.Fatal(err)
+	}
+	if got := asked(t, url, rolesOf); got != "chat_app false, chat_moderator false, chat_readonly true" {
+		t.Errorf("without the right to make roles: %s", got)
+	}
+	lacking, err := postgres.GrantRights(t.Context(), as(url, "weak"))
+	if err != nil || len(lacking) != 2 || lacking[0] != "chat_app" || lacking[1] != "chat_moderator" {
+		t.Errorf("lacking %q, error %v", lacking, err)
+	}
+	// Somebody who owns nothing gives nothing, and is not in the way.
+	run(t, e.URL("postgres"), `create role chat_app`, `create role server login in role chat_app`)
+	if lacking, err := postgres.GrantRights(t.Context(), as(url, "server")); err == nil && lacking != nil {
+		t.Errorf("as the server: %q", lacking)
+	}
+	// What a superuser is told to do, and the owner afterwards.
+	run(t, as(url, "weak"), `select chat.grant_rights()`)
+	if got := asked(t, url, rolesOf); got != "chat_app true, chat_moderator false, chat_readonly true" {
+		t.Errorf("after a superuser has made the role: %s", got)
+	}
+	if applied, err := postgres.Migrate(t.Context(), as(url, "server")); err != nil || len(applied) != 0 {
+		t.Errorf("as the server: applied %v, error %v", applied, err)
+	}
+	// With the functions of pg_trgm, which belong to another, nothing else is everybody's.
+	if got := asked(t, url, `select count(*)::text from pg_proc p where pronamespace = 'chat'::regnamespace and has_function_privilege('public', oid, 'EXECUTE')
+		and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')`); got != "0" {
+		t.Errorf("%s functions are everybody's", got)
+	}
+}
+
+func TestDatabasesOfOneClusterMigrateAtOnceAndDownTakesRightsAwayOnly(t *testing.T) {
+	e := start(t, folder(t))
+	defer stop(t, e)
+	var migrating sync.WaitGroup
+	names := []string{"one", "two", "three", "four"}
+	for _, name := range names {
+		run(t, e.URL("postgres"), `create database `+name)
+		migrating.Go(func() {
+			if _, err := postgres.Migrate(t.Context(), e.URL(name)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	migrating.Wait()
+	for _, name := range names {
+		if got := asked(t, e.URL(name), rolesOf); got != "chat_app true, chat_moderator true, chat_readonly true" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	const roles = 25 // the migration that makes them
+	for version := int64(0); version != roles; {
+		var err error
+		if version, err = postgres.MigrateDown(t.Context(), e.URL("one")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := asked(t, e.URL("one"), `select (select count(*) from pg_class where relnamespace = 'chat'::regnamespace and relacl::text like '%chat\_%')
+		+ (select count(*) from pg_attribute where attacl::text like '%chat\_%') + (select count(*) from pg_proc where pronamespace = 'chat'::regnamespace and proacl::text like '%chat\_%')
+		+ (select count(*) from pg_namespace where nspacl::text like '%chat\_%') || ', public may post: ' || has_function_privilege('public', 'chat.tell_activity(text, text)', 'EXECUTE')`); got != "0, public may post: true" {
+		t.Errorf("rights that are left: %s", got)
+	}
+	if got := asked(t, e.URL("two"), rolesOf); got != "chat_app true, chat_moderator true, chat_readonly true" {
+		t.Errorf("the other database: %s", got)
+	}
+	if _, err := postgres.Migrate(t.Context(), e.URL("one")); err != nil {
+		t.Error(err)
+	}
+	if got := asked(t, e.URL("one"), rolesOf); got != "chat_app true, chat_moderator true, chat_readonly true" {
+		t.Errorf("up again: %s", got)
+	}
 }

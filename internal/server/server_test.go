@@ -39,7 +39,7 @@ const (
 
 type site struct {
 	*httptest.Server
-	pool  *pgxpool.Pool
+	pool  *pgxpool.Pool // the owner's
 	layer *layer.Layer
 
 	sockets *consumer.Sockets
@@ -52,7 +52,13 @@ func start(t *testing.T, signupOpen bool) *site {
 
 func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits, posts *chat.Limiter[uuid.UUID]) *site {
 	t.Helper()
-	pool, log, ctx := pgtest.Pool(t), slog.New(slog.DiscardHandler), context.Background()
+	// The server is a user who owns nothing, as it should be.
+	owner, log, ctx := pgtest.Pool(t), slog.New(slog.DiscardHandler), context.Background()
+	pool, err := pgxpool.New(ctx, pgtest.As(t, owner.Config().ConnString(), "chat_app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
 	pages, err := page.New()
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +86,7 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits, posts *
 	if err := sockets.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{pool: pool, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
+	s := &site{pool: owner, layer: carrier, sockets: sockets, Server: httptest.NewServer(server.New(server.Config{
 		People: people, Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, Reads: reads, Writer: writer,
 		Files: chat.NewFiles(pool, limits), Presence: online, Sockets: sockets, Pages: pages, Log: log,
 		Search: chat.NewSearch(pool), PostLimit: posts,
