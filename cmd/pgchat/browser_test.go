@@ -88,7 +88,8 @@ func (b *browser) until(format string, args ...any) {
 				err = ctx.Err()
 			}
 		}
-		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.title + "\n" + document.body.innerText`))
+		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`[document.title, document.body.innerText, "in front: " + document.activeElement.outerHTML.slice(0, 200),
+			"is typed: " + document.querySelector("#body")?.value].join("\n")`))
 		b.t.Fatalf("%s was not to be (%v); the page is:\n%s", expression, err, text)
 	}
 }

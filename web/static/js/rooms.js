@@ -79,24 +79,26 @@
     sidebar.here(path, view.title);
     live.show(view);
     view.shown();
+    if (sidebar.stamp(view.room)) refreshOld(); // it was kept, or fetched ahead
   }
 
   // The room may be called otherwise, have another topic, be archived, or be no longer the reader's. One answer is awaited
   // at a time: an older one that comes last would undo a newer one.
-  let refreshing = false, stale = false; // stale: what is shown may be older than what was told
+  const outdated = () => sidebar.stamp(view.room) !== view.root.dataset.stamp;
+  let refreshing = false, again = false;
   async function refresh() {
-    stale = true;
+    again = true;
     if (refreshing) return;
     refreshing = true;
-    while (stale) {
-      const at = path;
-      ahead.delete(at);
-      try {
-        stale = false;
+    try {
+      while (again) {
+        again = false;
+        const at = path;
+        ahead.delete(at);
         const fresh = live.parse(await fetchRoom(at)).getElementById("view");
         if (at === path) renew(fresh);
-      } catch { stale = true; break; } // the next connection asks again
-    }
+      }
+    } catch { /* the next connection asks again */ }
     refreshing = false;
   }
   function renew(fresh) {
@@ -110,10 +112,11 @@
     if (body) body.placeholder = fresh.querySelector("#body").placeholder;
     view.root.toggleAttribute("data-may", "may" in fresh.dataset); // an owner may more
     view.title = fresh.dataset.title;
+    view.root.dataset.stamp = fresh.dataset.stamp;
     sidebar.here(path, view.title);
   }
-  addEventListener("htmx:ws:after:connection", () => { if (stale) refresh(); });
-  addEventListener("pgchat:rooms", refresh);
+  const refreshOld = () => { if (outdated()) refresh(); };
+  for (const type of ["htmx:ws:after:connection", "pgchat:rooms"]) addEventListener(type, refreshOld);
 
   // A star is set without loading the page: the list of rooms and this room's head hear of it as of every change.
   addEventListener("submit", async (e) => {
@@ -161,4 +164,5 @@
   sidebar.here(path, view.title);
   live.show(view);
   view.shown();
+  if (sidebar.stamp(view.room)) refreshOld(); // the list may be newer
 })();

@@ -146,6 +146,7 @@ const sidebar = (() => {
     },
     // read is how far the reader has read the room; NaN where they are not a member.
     read: (room) => Number(item(room)?.dataset.read ?? NaN),
+    stamp: (room) => item(room)?.dataset.stamp,
     // mark shows, before the server tells, how far the reader has read.
     mark(room, seq) {
       const li = item(room);
