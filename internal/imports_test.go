@@ -16,7 +16,7 @@ var floors = map[string]int{
 	"layer": 1, "chat": 1,
 	"layer/memory": 2, "layer/postgres": 2, "page": 2, "presence": 2, "feed": 2, "unread": 2, "demo": 2,
 	"consumer": 3,
-	"server":   4,
+	"server":   4, "tail": 4,
 }
 
 // forTests are packages that tests alone may import.

@@ -90,3 +90,9 @@ WITH given AS (
 SELECT g.n::int FROM given g JOIN chat.rooms r ON r.id = g.room_id
 LEFT JOIN chat.members m ON m.room_id = g.room_id AND m.user_id = g.user_id
 WHERE r.kind <> 'public' AND m.user_id IS NULL;
+
+-- name: AllRooms :many
+-- Every room, whoever may see it, and how far it has come.
+SELECT r.id, r.slug, r.name, r.kind, (r.archived_at IS NOT NULL)::boolean AS archived, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at
+FROM chat.rooms r JOIN chat.room_heads h ON h.room_id = r.id
+ORDER BY r.slug;

@@ -37,6 +37,11 @@ func TestAWrongCommandLineSaysWhatIsWrong(t *testing.T) {
 		"log level":             {[]string{"serve", "--log-level", "loud"}, nil, "debug"},
 		"listen URL alone":      {[]string{"serve"}, map[string]string{"LISTEN_DATABASE_URL": "postgres://x/y"}, "DATABASE_URL is not"},
 		"no name":               {[]string{"user", "create"}, nil, "<name>"},
+		"two beginnings":        {[]string{"tail", "--last", "3", "--since", "1h"}, nil, "give one"},
+		"a cursor of no room":   {[]string{"tail", "--after", "1.0"}, nil, "write ROOM=1.0"},
+		"no cursor":             {[]string{"tail", "general", "--after", "general=x"}, nil, "general=17.3,ops=4.0"},
+		"no time":               {[]string{"tail", "--since", "yesterday"}, nil, "2026-03-01"},
+		"all and some rooms":    {[]string{"tail", "--all", "general"}, nil, "name none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for key, value := range c.env {
@@ -171,7 +176,7 @@ func TestEveryCommandSaysInOneLineWhatIsWrongWithTheDatabase(t *testing.T) {
 		{"nonsense", "DATABASE_URL cannot be read"},
 	} {
 		t.Setenv("DATABASE_URL", db.url)
-		for _, args := range []string{"serve --listen 127.0.0.1:0", "migrate up", "migrate down", "migrate status", "user create ada", "user promote ada", "token list", "bench"} {
+		for _, args := range []string{"serve --listen 127.0.0.1:0", "migrate up", "migrate down", "migrate status", "user create ada", "user promote ada", "token list", "bench", "tail"} {
 			status, out, errOut := pgchat(t, "correct horse battery\n", strings.Fields(args)...)
 			if status != 1 || out != "" || !strings.HasPrefix(errOut, "pgchat: ") || !strings.Contains(errOut, db.want) || strings.Count(errOut, "\n") != 1 {
 				t.Errorf("%s: status %d, want 1 and one line with %q:\n%s%s", args, status, db.want, out, errOut)
@@ -187,5 +192,23 @@ func TestEveryCommandSaysInOneLineWhatIsWrongWithTheDatabase(t *testing.T) {
 		if status, _, errOut := pgchat(t, "", "serve", "--listen", "127.0.0.1:0"); status != 1 || !strings.Contains(errOut, want) || strings.Count(errOut, "\n") != 1 {
 			t.Errorf("status %d, want 1 and one line with %q:\n%s", status, want, errOut)
 		}
+	}
+}
+
+func TestTheCommandLineToGoOnIsOneThatAShellReads(t *testing.T) {
+	c := tailCommand{Rooms: []string{"Ada's room"}}
+	c.DataDir, c.JSON, c.Presence = "/my data", true, true
+	got := c.resume(nil)
+	if got != "" {
+		t.Errorf("without rooms: %q", got)
+	}
+	c.After = `it's,odd=a=7.1.0f9a2c41,general=2.0`
+	after, err := c.after()
+	if err != nil || len(after) != 2 || after[`it's,odd=a`].String() != "7.1.0f9a2c41" {
+		t.Fatalf("%v, error %v", after, err)
+	}
+	want := `pgchat tail 'Ada'\''s room' --data-dir '/my data' --json --presence --after 'general=2.0,it'\''s,odd=a=7.1.0f9a2c41'`
+	if got := c.resume(after); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -23,6 +23,43 @@ type Line struct {
 	At      time.Time
 }
 
+// Words is the line as people read it; the page's lines.js does the same for several that are alike.
+func (l Line) Words() string {
+	people, were := l.Subject, "was"
+	if l.People > 0 {
+		people, were = fmt.Sprintf("%d people", l.People), "were"
+	}
+	self := l.Actor != "" && l.Actor == l.Subject
+	choose := func(active, passive string) string {
+		if l.Actor != "" {
+			return l.Actor + " " + active
+		}
+		return passive
+	}
+	switch l.Kind {
+	case "joined":
+		if self {
+			return l.Actor + " joined"
+		}
+		return choose("added "+people, people+" "+were+" added")
+	case "left":
+		if self {
+			return l.Actor + " left"
+		}
+		return choose("removed "+people, people+" "+were+" removed")
+	case "renamed":
+		return choose("renamed the room to ", "The room was renamed to ") + l.To
+	case "topic":
+		if l.To == "" {
+			return choose("removed the topic", "The topic was removed")
+		}
+		return choose("changed the topic to: ", "The topic was changed to: ") + l.To
+	case "archived", "restored":
+		return choose(l.Kind+" the room", "The room was "+l.Kind)
+	}
+	return choose("made the room "+l.Kind, "The room was made "+l.Kind)
+}
+
 // Lines returns at most limit lines of the room that stand after message after (0: before the first, too) and before message
 // before, the newest of them, in order.
 func (m *Messages) Lines(ctx context.Context, roomID uuid.UUID, after, before int64, limit int) ([]Line, error) {

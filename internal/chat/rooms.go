@@ -37,6 +37,22 @@ func (r *Rooms) List(ctx context.Context, userID uuid.UUID) ([]Room, error) {
 	return rooms, nil
 }
 
+// All returns every room, whoever may see it, by slug: for who reads the database itself. It knows nothing of one user.
+func (r *Rooms) All(ctx context.Context) ([]Room, error) {
+	rows, err := r.queries.AllRooms(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list all rooms: %w", err)
+	}
+	rooms := make([]Room, 0, len(rows))
+	for _, row := range rows {
+		rooms = append(rooms, Room{
+			ID: row.ID, Slug: row.Slug, Name: row.Name, Kind: row.Kind, Archived: row.Archived,
+			LastSeq: row.LastSeq, LastRev: row.LastRev, History: row.History, CreatedAt: row.CreatedAt,
+		})
+	}
+	return rooms, nil
+}
+
 // BySlug returns the room at this address. The error is an [Error] of code NotFound where there is none.
 func (r *Rooms) BySlug(ctx context.Context, userID uuid.UUID, slug string) (Room, error) {
 	if !utf8.ValidString(slug) || strings.ContainsRune(slug, 0) {

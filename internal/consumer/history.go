@@ -28,3 +28,6 @@ func Message(slug string, m chat.Message) any {
 func Failure(code chat.Code, message string) any {
 	return v1Error{Type: "error", Code: code, Message: message}
 }
+
+// MessageFields is a message as it stands within frames of [Protocol].
+func MessageFields(m chat.Message) any { return v1List([]chat.Message{m})[0] }

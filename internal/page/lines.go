@@ -1,10 +1,6 @@
 package page
 
-import (
-	"fmt"
-
-	"github.com/pgchat/pgchat/internal/chat"
-)
+import "github.com/pgchat/pgchat/internal/chat"
 
 // Lines is what pages are sent of what happened to a room; their script puts each where it belongs, and together what is alike.
 func (p *Pages) Lines(lines []chat.Line) []byte { return p.fragment("lines", lines) }
@@ -30,41 +26,4 @@ func trailing(messages []chat.Message, lines []chat.Line) []chat.Line {
 		}
 	}
 	return nil
-}
-
-// lineWords is a line as people read it; lines.js does the same for several that are alike.
-func lineWords(l chat.Line) string {
-	people, were := l.Subject, "was"
-	if l.People > 0 {
-		people, were = fmt.Sprintf("%d people", l.People), "were"
-	}
-	self := l.Actor != "" && l.Actor == l.Subject
-	choose := func(active, passive string) string {
-		if l.Actor != "" {
-			return l.Actor + " " + active
-		}
-		return passive
-	}
-	switch l.Kind {
-	case "joined":
-		if self {
-			return l.Actor + " joined"
-		}
-		return choose("added "+people, people+" "+were+" added")
-	case "left":
-		if self {
-			return l.Actor + " left"
-		}
-		return choose("removed "+people, people+" "+were+" removed")
-	case "renamed":
-		return choose("renamed the room to ", "The room was renamed to ") + l.To
-	case "topic":
-		if l.To == "" {
-			return choose("removed the topic", "The topic was removed")
-		}
-		return choose("changed the topic to: ", "The topic was changed to: ") + l.To
-	case "archived", "restored":
-		return choose(l.Kind+" the room", "The room was "+l.Kind)
-	}
-	return choose("made the room "+l.Kind, "The room was made "+l.Kind)
 }

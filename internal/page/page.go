@@ -244,7 +244,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"ends":     Ends,
 		"between":  between,
 		"trailing": trailing,
-		"words":    lineWords,
+		"words":    chat.Line.Words,
 		"quick":    QuickStatuses,
 		"person":   func(u *chat.User) Person { return Person{UserID: u.ID, Name: u.Name} },
 		"side":     newSidebar,

@@ -64,6 +64,55 @@ func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, er
 	return id, err
 }
 
+const allRooms = `-- name: AllRooms :many
+SELECT r.id, r.slug, r.name, r.kind, (r.archived_at IS NOT NULL)::boolean AS archived, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at
+FROM chat.rooms r JOIN chat.room_heads h ON h.room_id = r.id
+ORDER BY r.slug
+`
+
+type AllRoomsRow struct {
+	ID        uuid.UUID
+	Slug      string
+	Name      string
+	Kind      string
+	Archived  bool
+	LastSeq   int64
+	LastRev   int64
+	History   string
+	CreatedAt time.Time
+}
+
+// Every room, whoever may see it, and how far it has come.
+func (q *Queries) AllRooms(ctx context.Context) ([]AllRoomsRow, error) {
+	rows, err := q.db.Query(ctx, allRooms)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AllRoomsRow
+	for rows.Next() {
+		var i AllRoomsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Slug,
+			&i.Name,
+			&i.Kind,
+			&i.Archived,
+			&i.LastSeq,
+			&i.LastRev,
+			&i.History,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const archiveRoom = `-- name: ArchiveRoom :exec
 WITH actor AS (SELECT set_config('chat.actor', $3::uuid::text, true))
 UPDATE chat.rooms SET archived_at = CASE WHEN $1::boolean THEN coalesce(archived_at, now()) END FROM actor WHERE id = $2
