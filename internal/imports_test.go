@@ -12,8 +12,8 @@ import (
 // floors is the house of docs/architecture.md: a package imports packages of lower floors only. layer's two kinds stand
 // on layer itself, and chat on store.
 var floors = map[string]int{
-	"bench": 0, "config": 0, "postgres": 0, "store": 0, "thumbnail": 0,
-	"layer": 1, "chat": 1,
+	"bench": 0, "config": 0, "postgres": 0, "store": 0, "terminal": 0, "thumbnail": 0,
+	"layer": 1, "chat": 1, "top": 1,
 	"layer/memory": 2, "layer/postgres": 2, "page": 2, "presence": 2, "feed": 2, "unread": 2, "demo": 2,
 	"consumer": 3,
 	"server":   4, "tail": 4,

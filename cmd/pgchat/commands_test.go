@@ -41,6 +41,7 @@ func TestAWrongCommandLineSaysWhatIsWrong(t *testing.T) {
 		"a cursor of no room":   {[]string{"tail", "--after", "1.0"}, nil, "write ROOM=1.0"},
 		"no cursor":             {[]string{"tail", "general", "--after", "general=x"}, nil, "general=17.3,ops=4.0"},
 		"no time":               {[]string{"tail", "--since", "yesterday"}, nil, "2026-03-01"},
+		"too often":             {[]string{"top", "--every", "1ms"}, nil, "at least 100ms"},
 		"all and some rooms":    {[]string{"tail", "--all", "general"}, nil, "name none"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +177,7 @@ func TestEveryCommandSaysInOneLineWhatIsWrongWithTheDatabase(t *testing.T) {
 		{"nonsense", "DATABASE_URL cannot be read"},
 	} {
 		t.Setenv("DATABASE_URL", db.url)
-		for _, args := range []string{"serve --listen 127.0.0.1:0", "migrate up", "migrate down", "migrate status", "user create ada", "user promote ada", "token list", "bench", "tail"} {
+		for _, args := range []string{"serve --listen 127.0.0.1:0", "migrate up", "migrate down", "migrate status", "user create ada", "user promote ada", "token list", "bench", "tail", "top"} {
 			status, out, errOut := pgchat(t, "correct horse battery\n", strings.Fields(args)...)
 			if status != 1 || out != "" || !strings.HasPrefix(errOut, "pgchat: ") || !strings.Contains(errOut, db.want) || strings.Count(errOut, "\n") != 1 {
 				t.Errorf("%s: status %d, want 1 and one line with %q:\n%s%s", args, status, db.want, out, errOut)

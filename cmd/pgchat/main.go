@@ -27,6 +27,7 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, back, or show where it is."`
 	User    userCommand    `cmd:"" help:"Make accounts, set passwords, make administrators."`
 	Tail    tailCommand    `cmd:"" help:"Print what happens in rooms, as it happens."`
+	Top     topCommand     `cmd:"" help:"Show servers, rooms and the database live in a terminal, or once."`
 	Token   tokenCommand   `cmd:"" help:"Make, list and revoke personal access tokens for programs."`
 	Demo    demoCommand    `cmd:"" help:"Fill an empty database with a week of a small team, to look around in."`
 	Bench   benchCommand   `cmd:"" help:"Put load on a database by servers, users and rooms of its own, and print what it carries."`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/consumer"
+	"github.com/pgchat/pgchat/internal/terminal"
 )
 
 // object is an item for programs; docs/listening.md documents it.
@@ -66,7 +67,7 @@ func AppendJSON(text []byte, i Item) []byte {
 	}
 	// Control characters stand in strings alone. encoding/json escapes those below 32; a terminal obeys others as well.
 	for _, r := range line.String() {
-		if r != '\n' && commands(r) {
+		if r != '\n' && terminal.Commands(r) {
 			text = fmt.Appendf(text, `\u%04x`, r)
 		} else {
 			text = append(text, string(r)...)

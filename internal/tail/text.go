@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/terminal"
 )
 
 // The colours of a terminal, as its user has set them.
@@ -38,7 +38,7 @@ func (t *Text) Append(text []byte, i Item) []byte {
 	if i.Room.Kind == chat.Direct {
 		room = i.Room.Name
 	}
-	room = harmless(room)
+	room = terminal.Harmless(room)
 	t.width = max(t.width, len([]rune(room)))
 	room += strings.Repeat(" ", t.width-len([]rune(room)))
 	when := i.at().In(t.Zone).Format(time.DateTime)
@@ -60,7 +60,7 @@ func (t *Text) in(colour, text string) string {
 
 // say returns a line for each thing that is to be said of an item.
 func (t *Text) say(i Item) (lines []string) {
-	note := func(text string) []string { return []string{t.in(yellow, harmless(text))} }
+	note := func(text string) []string { return []string{t.in(yellow, terminal.Harmless(text))} }
 	switch {
 	case i.Line != nil:
 		return note(i.Line.Words())
@@ -105,7 +105,7 @@ func (e End) words() string {
 	return "The database was set back to an earlier state; the room is followed from there."
 }
 
-func (t *Text) who(m chat.Message) string { return t.in(bold, harmless(m.Author)) }
+func (t *Text) who(m chat.Message) string { return t.in(bold, terminal.Harmless(m.Author)) }
 
 func (t *Text) message(m chat.Message) string {
 	who := t.who(m)
@@ -119,14 +119,14 @@ func (t *Text) body(m chat.Message) string {
 	if m.DeletedAt != nil {
 		return t.in(faint, "(deleted)")
 	}
-	return harmless(m.Body)
+	return terminal.Harmless(m.Body)
 }
 
 // marks are what belongs to a message beside its text.
 func (t *Text) marks(m chat.Message) string {
 	var marks []string
 	mark := func(format string, args ...any) {
-		marks = append(marks, "["+harmless(fmt.Sprintf(format, args...))+"]")
+		marks = append(marks, "["+terminal.Harmless(fmt.Sprintf(format, args...))+"]")
 	}
 	if m.EditedAt != nil && m.DeletedAt == nil {
 		mark("edited")
@@ -152,7 +152,9 @@ func (t *Text) marks(m chat.Message) string {
 }
 
 func (t *Text) change(m chat.Message, c Change) string {
-	by := func(did string) string { return t.in(bold, harmless(somebody(c.By))) + t.in(yellow, " "+did+" ") }
+	by := func(did string) string {
+		return t.in(bold, terminal.Harmless(somebody(c.By))) + t.in(yellow, " "+did+" ")
+	}
 	became := func(what string) string { return t.who(m) + t.in(yellow, ", "+what) }
 	switch c.What {
 	case Edited, Restored:
@@ -160,11 +162,11 @@ func (t *Text) change(m chat.Message, c Change) string {
 	case Deleted:
 		return became(c.What)
 	case Reacted:
-		return by("reacted "+harmless(c.Emoji)+" to") + t.quote(m)
+		return by("reacted "+terminal.Harmless(c.Emoji)+" to") + t.quote(m)
 	case Unreacted:
-		return by("took back "+harmless(c.Emoji)+" from") + t.quote(m)
+		return by("took back "+terminal.Harmless(c.Emoji)+" from") + t.quote(m)
 	case Attached, Detached:
-		return became(c.What+": ") + harmless(c.File)
+		return became(c.What+": ") + terminal.Harmless(c.File)
 	case Pinned:
 		return by("pinned") + t.quote(m)
 	}
@@ -186,36 +188,5 @@ func short(m chat.Message) string {
 	if len(body) > quoteLength {
 		body = append(body[:quoteLength-1], '…')
 	}
-	return harmless(string(body))
-}
-
-// harmless writes what would command a terminal, or turn the direction of what follows, as a Go string literal would. Lines and tabs stay.
-func harmless(text string) string {
-	if !strings.ContainsFunc(text, commands) {
-		return strings.ToValidUTF8(text, "\ufffd")
-	}
-	var out strings.Builder
-	for _, r := range text {
-		switch {
-		case !commands(r):
-			out.WriteRune(r)
-		case r < 0x80:
-			fmt.Fprintf(&out, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		}
-	}
-	return out.String()
-}
-
-// commands reports whether a letter does something else than show: control characters, also the 8-bit ones, line and paragraph
-// separators, and what turns the direction of a text.
-func commands(r rune) bool {
-	switch {
-	case r == '\n' || r == '\t':
-		return false
-	case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r), unicode.Is(unicode.Bidi_Control, r):
-		return true
-	}
-	return false
+	return terminal.Harmless(string(body))
 }
