@@ -40,7 +40,7 @@ func TestTheListsOfRoomsAndMembersAreLive(t *testing.T) {
 	ada.until(member+`.textContent.includes("owner")`, "eve")
 	ada.screenshot("settings-live")
 	exec(t, db, `update chat.rooms set name = 'the plans' where slug = 'plans'`)
-	ada.until(`document.querySelector("h1").textContent.trim() === "the plans" && same.value === "half a"`)
+	ada.until(`document.querySelector("h1")?.textContent.trim() === "the plans" && same.value === "half a"`)
 	exec(t, db, `update chat.members set role = 'member' where room_id = (select id from chat.rooms where slug = 'plans') and user_id = (select id from chat.users where name = 'ada')`)
 	exec(t, db, `update chat.users set role = 'member'`) // administrators may as owners may
 	exec(t, db, `update chat.rooms set topic = 'told' where slug = 'plans'`)

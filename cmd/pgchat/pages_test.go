@@ -58,7 +58,7 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 		return chromedp.Void{}, err
 	})
 	b.do(chromedp.Navigate(site.address))
-	b.until(`document.querySelector("h1").textContent === "Welcome to pgchat"`)
+	b.until(`document.querySelector("h1")?.textContent === "Welcome to pgchat"`)
 	b.screenshot("first-run")
 	b.do(chromedp.SendKeys(chromedp.CSS("#name"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), "short"), chromedp.Submit(chromedp.CSS("#password")))
 	b.until(`document.querySelector("#password ~ .field-error")?.textContent.includes("at least 10") && document.querySelector("#name").value === "ada"`)
@@ -116,7 +116,7 @@ func TestTheChatWorksWithoutJavaScript(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS(".composer .primary")))
 	b.until(`document.querySelector("#draft")?.value === "do not lose me"`)
 	b.do(chromedp.Click(chromedp.CSS(".actions .primary")))
-	b.until(`document.querySelector("h1").textContent === "Sign in" && document.querySelector("[name=next]").value === "/rooms/general"`)
+	b.until(`document.querySelector("h1")?.textContent === "Sign in" && document.querySelector("[name=next]").value === "/rooms/general"`)
 	b.screenshot("sign-in")
 }
 
