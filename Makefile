@@ -44,9 +44,9 @@ demo: build db/embedded/node_modules/.stamp ## start pgchat with a week of a sma
 	@echo "Sign in as ada, with the password: pgchat demo"
 	exec ./bin/pgchat serve --data-dir .pgchat-demo
 
-screenshots: deps web db/embedded/node_modules/.stamp ## make docs/screenshots anew from the demo
+screenshots: deps web db/embedded/node_modules/.stamp ## make docs/screenshots anew, from the demo and an empty chat
 	mkdir -p docs/screenshots
-	PGCHAT_PICTURES="$(CURDIR)/docs/screenshots" go test -count=1 -run TestEveryPageOfTheDemo ./cmd/pgchat
+	PGCHAT_PICTURES="$(CURDIR)/docs/screenshots" go test -count=1 -run TestEveryPage ./cmd/pgchat
 
 tidy: ## fail where go.mod and go.sum are not tidy
 	go mod tidy -diff

@@ -107,12 +107,7 @@ func TestEveryPageOfTheDemo(t *testing.T) {
 	stranger := openBrowser(t)
 	ada := openBrowser(t)
 	ada.signIn(site.address, "ada")
-	for _, p := range []struct {
-		name, path string
-		by         *browser
-		ready      string // true when all that belongs to the page is there
-		open       string // does what is looked at
-	}{
+	lookAt(t, site, []lookedAt{
 		{name: "sign-in", path: "/sign-in", by: stranger, ready: `document.querySelector("#password")`},
 		{name: "sign-up", path: "/sign-up", by: stranger, ready: `document.querySelector("#password")`},
 		{name: "room", path: "/rooms/backend", by: ada, ready: `document.querySelector("#state.live") && document.querySelectorAll("#people li").length > 0`},
@@ -133,7 +128,22 @@ func TestEveryPageOfTheDemo(t *testing.T) {
 		{name: "other-room", path: "/rooms/waffles", by: ada, ready: `document.querySelector("#state.live") && document.querySelector("form.closed")`},
 		{name: "archived-room", path: "/rooms/summer-sale", by: ada, ready: `document.querySelector("#state.live") && document.querySelector("p.closed")`},
 		{name: "not-found", path: "/rooms/nowhere", by: ada, ready: `document.querySelector("h1")`},
-	} {
+	})
+}
+
+// lookedAt is a page, or a state of one, that is looked at.
+type lookedAt struct {
+	name, path string
+	by         *browser
+	ready      string // true when all that belongs to the page is there
+	open       string // does what is looked at
+}
+
+// lookAt looks at each page in all ways.
+func lookAt(t *testing.T, site *instance, pages []lookedAt) {
+	t.Helper()
+	for _, p := range pages {
+		p.by.as(looks[0])
 		p.by.do(chromedp.Navigate(site.address + p.path))
 		p.by.until("%s", p.ready)
 		if p.open != "" {
@@ -146,8 +156,65 @@ func TestEveryPageOfTheDemo(t *testing.T) {
 			p.by.accessible(what)
 			p.by.picture(what)
 		}
-		p.by.do(chromedp.EmulateViewport(1280, 800))
 	}
+}
+
+// submits sends a form with these fields, once, and is true when the page has come of which answered is true.
+func submits(answered, action string, fields ...string) string {
+	inputs := ""
+	for i := 0; i < len(fields); i += 2 {
+		inputs += fmt.Sprintf(`<textarea name="%s">%s</textarea>`, fields[i], fields[i+1])
+	}
+	return fmt.Sprintf(`%[1]s || (sessionStorage[%[2]q] ??= (() => {
+		const form = document.createElement("form");
+		form.method = "post"; form.action = %[2]q; form.innerHTML = %[3]q;
+		document.body.append(form);
+		HTMLFormElement.prototype.submit.call(form);
+		return "once";
+	})(), false)`, answered, action, inputs)
+}
+
+// TestEveryPageOfAnEmptyChat looks likewise at what somebody sees who is the first, where there is nothing, and when something went wrong.
+func TestEveryPageOfAnEmptyChat(t *testing.T) {
+	bin, url := build(t), pgtest.URL(t)
+	site, db := serve(t, bin, url, "127.0.0.1:0"), pool(t, url)
+	closed := serve(t, bin, url, "127.0.0.1:0", "--signup", "closed")
+	stranger := openBrowser(t)
+	lookAt(t, site, []lookedAt{
+		{name: "first-run", path: "/", by: stranger, ready: `document.querySelector("h1").textContent === "Welcome to pgchat"`},
+		{name: "sign-up-errors", path: "/sign-up", by: stranger, ready: `document.querySelector("#password")`, open: `document.querySelectorAll(".field-error").length === 2 || (sessionStorage["/sign-up"] ??= (() => {
+			document.querySelector("form").noValidate = true;
+			document.querySelector("#name").value = "a b";
+			document.querySelector("#password").value = "short";
+			document.querySelector("form button").click();
+			return "once";
+		})(), false)`},
+	})
+	lookAt(t, closed, []lookedAt{{name: "first-run-closed", path: "/", by: stranger, ready: `document.querySelector("pre.command")`}})
+
+	ada := openBrowser(t)
+	ada.as(looks[0]) // Chromium does not tell a page that is there already how high it is now
+	ada.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.users (name) values ('bob')`)
+	exec(t, db, `insert into chat.rooms (slug, name, archived_at) values ('old-plans', 'Old plans', now())`)
+	lookAt(t, site, []lookedAt{
+		{name: "empty-room", path: "/rooms/general", by: ada, ready: `document.querySelector("#state.live") && document.querySelector("#older .beginning") && document.querySelectorAll("#people li").length === 1`},
+		{name: "nothing-found", path: "/search?q=waffles", by: ada, ready: `document.querySelector(".empty") && document.querySelector(".how")`},
+		{name: "search-error", path: "/search?q=before:soon", by: ada, ready: `document.querySelector("#q-error")`},
+		{name: "nothing-pinned", path: "/rooms/general/pins", by: ada, ready: `document.querySelector("p.none")`},
+		{name: "nobody-found", path: "/direct/new?q=zoe", by: ada, ready: `document.querySelector("h1")`},
+		{name: "new-room-error", path: "/rooms/new", by: ada, ready: `document.querySelector("#name")`, open: submits(`document.querySelector(".field-error")`, "/rooms", "name", "General", "topic", "The same once more")},
+		{name: "forbidden", path: "/rooms", by: ada, ready: `document.querySelector("h1")`, open: submits(`document.querySelector("h1").textContent === "Not allowed"`, "/rooms/old-plans/join")},
+		{name: "sign-in-error", path: "/sign-in", by: stranger, ready: `document.querySelector("#password")`, open: submits(`document.querySelector(".field-error")`, "/sign-in", "name", "ada", "password", "not that one")},
+		{name: "signed-out", path: "/sign-in", by: stranger, ready: `document.querySelector("#password")`, open: submits(`document.querySelector("h1").textContent === "Not signed in"`, "/rooms/general/messages", "body", "What I wrote stays.")},
+	})
+	lookAt(t, closed, []lookedAt{{name: "sign-up-closed", path: "/sign-up", by: stranger, ready: `document.querySelector("p.lead")`}})
+
+	exec(t, db, `delete from chat.rooms`)
+	lookAt(t, site, []lookedAt{{name: "no-rooms", path: "/rooms", by: ada, ready: `document.querySelector(".empty")`}})
+	// The page of an error is made without the database.
+	exec(t, db, `alter table chat.rooms rename to elsewhere`)
+	lookAt(t, site, []lookedAt{{name: "server-error", path: "/rooms", by: ada, ready: `document.querySelector("h1").textContent === "Something went wrong"`}})
 }
 
 // picture keeps what the page looks like, small.
