@@ -53,3 +53,22 @@ func TestWhatIsOldIsNotReadOut(t *testing.T) {
 	exec(t, db, `select chat.post('general', 'ada', 'news')`)
 	b.until(`window.told.includes("polite")`)
 }
+
+func TestARoomGoesByItsOwnWidth(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `select chat.post('general', 'ada', 'hello')`)
+	b.sees("hello")
+	// Beside the rooms and a thread it has less of the same screen, and is laid out as on a phone.
+	const topic, log = `getComputedStyle(document.querySelector(".topic")).display`, `getComputedStyle(document.querySelector(".log-inner")).paddingLeft`
+	const fits = `document.querySelector("#room .bar").scrollWidth <= document.querySelector("#room").clientWidth`
+	b.do(chromedp.EmulateViewport(1040, 800))
+	b.until(`innerWidth === 1040 && %s === "block" && %s === "24px" && %s`, topic, log, fits)
+	b.do(chromedp.Navigate(site.address + "/rooms/general?thread=1"))
+	b.until(`document.querySelector("#state.live") && !document.querySelector("#thread-panel").hidden && %s === "none" && %s === "14px" && %s`, topic, log, fits)
+	b.do(chromedp.EmulateViewport(820, 800))
+	b.until(`innerWidth === 820 && %s === "block" && %s === "24px"`, topic, log) // the thread is over it
+	b.do(chromedp.EmulateViewport(390, 800))
+	b.until(`innerWidth === 390 && %s === "none" && %s === "14px" && %s`, topic, log, fits)
+}
