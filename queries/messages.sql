@@ -51,7 +51,7 @@ SELECT pg_notification_queue_usage();
 
 -- name: MessageForChange :one
 -- A message, and what decides whether the user may change it.
-SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, coalesce(m.deleted_by = sqlc.arg(user_id), false)::boolean AS deleted_by_user,
+SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, (m.body = '')::boolean AS erased, coalesce(m.deleted_by = sqlc.arg(user_id), false)::boolean AS deleted_by_user,
        (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member,
        (r.kind <> 'direct' AND (coalesce(b.role = 'owner', false) OR u.role = 'admin'))::boolean AS moderates
 FROM chat.messages m JOIN chat.rooms r ON r.id = m.room_id

@@ -36,6 +36,8 @@ func (m *Messages) Delete(ctx context.Context, userID, roomID, id uuid.UUID, del
 		switch {
 		case found.AuthorID != userID && !found.Moderates:
 			return Errorf(Forbidden, "Only who has written a message, the room's owners and administrators can delete it.")
+		case !deleted && found.Erased:
+			return Errorf(Forbidden, "The message was erased: nothing of it is left to be brought back.")
 		case !deleted && found.Deleted && !found.DeletedByUser && !found.Moderates:
 			return Errorf(Forbidden, "The message was removed by an owner of the room or an administrator: you cannot bring it back.")
 		case found.Deleted == deleted:

@@ -2,14 +2,21 @@ package feed_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/feed"
+	"github.com/pgchat/pgchat/internal/layer/postgres"
+	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
 // copyOfRoom is what a client keeps: the messages as it was told of them, and its cursor.
@@ -192,6 +199,58 @@ func TestAChangeNeverComesBeforeItsMessage(t *testing.T) {
 		}
 		if want := []string{fmt.Sprint("message ", seq), fmt.Sprint("change of ", seq)}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// What one statement does to very many messages, two instances read from the table, and end as it is.
+func TestTwoInstancesAfterVeryManyChangesAtOnce(t *testing.T) {
+	w, n := start(t), pgtest.Rows(t)
+	log := slog.New(slog.DiscardHandler)
+	second := &world{pool: w.pool, room: w.room, ada: w.ada, layer: postgres.New(w.pool, w.pool.Config().ConnString(), uuid.New(), log)}
+	second.Feed = feed.New(second.layer, chat.NewMessages(w.pool), log)
+	if err := errors.Join(second.Start(t.Context()), second.layer.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = second.Stop(context.Background())
+		_ = second.layer.Stop(context.Background())
+	})
+	w.insert(t, 20, "before")
+	var open []*subscriber
+	var copies []*copyOfRoom
+	for _, instance := range []*world{w, second} {
+		s := instance.subscribe(t, 0)
+		c := &copyOfRoom{told: map[int64]chat.Message{}}
+		if err := c.take(t.Context(), s, chat.Cursor{Seq: 20}); err != nil {
+			t.Fatal(err)
+		}
+		open, copies = append(open, s), append(copies, c)
+	}
+	w.insert(t, n, "one of very many")
+	for _, sql := range []string{`update chat.messages set body = 'changed'`, `delete from chat.messages where seq % 1000 = 7`, `update chat.messages set deleted_at = now() where seq % 1000 = 8`} {
+		if _, err := w.pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heads, err := chat.NewMessages(w.pool).Heads(t.Context(), w.room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range copies {
+		if err := c.take(t.Context(), open[i], heads[w.room]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := chat.NewMessages(w.pool).Between(t.Context(), w.room, 1, 1<<40)
+	if err != nil || len(all) != n+20 {
+		t.Fatalf("%d messages, %v", len(all), err)
+	}
+	for i, c := range copies {
+		for _, m := range all {
+			if got := c.told[m.Seq]; got.Body != m.Body || got.Rev != m.Rev || (got.DeletedAt == nil) != (m.DeletedAt == nil) {
+				t.Fatalf("instance %d has message %d as %+v, the table as %+v", i, m.Seq, got, m)
+			}
 		}
 	}
 }

@@ -3,10 +3,12 @@
 package pgtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -145,6 +147,17 @@ func Pool(t testing.TB) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// Rows is how many rows a statement over very many has: 20,000, or what PGCHAT_TEST_ROWS says.
+func Rows(t testing.TB) int {
+	t.Helper()
+	text := cmp.Or(os.Getenv("PGCHAT_TEST_ROWS"), "20000")
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1000 {
+		t.Fatalf("PGCHAT_TEST_ROWS is %q, want a number of at least 1000", text)
+	}
+	return n
 }
 
 // Cluster starts a PostgreSQL for this test alone, which it may restart or kill, and returns it with the connection

@@ -126,7 +126,7 @@ func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]HeadsRow, e
 }
 
 const messageForChange = `-- name: MessageForChange :one
-SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, coalesce(m.deleted_by = $1, false)::boolean AS deleted_by_user,
+SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, (m.body = '')::boolean AS erased, coalesce(m.deleted_by = $1, false)::boolean AS deleted_by_user,
        (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member,
        (r.kind <> 'direct' AND (coalesce(b.role = 'owner', false) OR u.role = 'admin'))::boolean AS moderates
 FROM chat.messages m JOIN chat.rooms r ON r.id = m.room_id
@@ -146,6 +146,7 @@ type MessageForChangeRow struct {
 	Seq           int64
 	AuthorID      uuid.UUID
 	Deleted       bool
+	Erased        bool
 	DeletedByUser bool
 	Archived      bool
 	Member        bool
@@ -160,6 +161,7 @@ func (q *Queries) MessageForChange(ctx context.Context, arg MessageForChangePara
 		&i.Seq,
 		&i.AuthorID,
 		&i.Deleted,
+		&i.Erased,
 		&i.DeletedByUser,
 		&i.Archived,
 		&i.Member,
