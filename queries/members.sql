@@ -24,7 +24,8 @@ WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true
 DELETE FROM chat.members USING actor WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
 
 -- name: SetMemberRole :execrows
-UPDATE chat.members SET role = sqlc.arg(role) WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
+UPDATE chat.members SET role = sqlc.arg(role) FROM actor WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
 
 -- name: SetPreferences :exec
 UPDATE chat.members SET starred = sqlc.arg(starred), notify = sqlc.arg(notify) WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);

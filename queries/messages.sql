@@ -61,8 +61,14 @@ WHERE m.id = sqlc.arg(id) AND m.room_id = sqlc.arg(room_id) AND (r.kind = 'publi
 FOR NO KEY UPDATE OF m;
 
 -- name: SetMessageBody :exec
-UPDATE chat.messages SET body = sqlc.arg(body) WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq) AND body <> sqlc.arg(body);
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(user_id)::uuid::text, true))
+UPDATE chat.messages SET body = sqlc.arg(body) FROM actor WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq) AND body <> sqlc.arg(body);
 
 -- name: SetMessageDeleted :exec
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(user_id)::uuid::text, true))
 UPDATE chat.messages SET deleted_at = CASE WHEN sqlc.arg(deleted)::boolean THEN now() END, deleted_by = CASE WHEN sqlc.arg(deleted)::boolean THEN sqlc.arg(user_id)::uuid END
-WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq);
+FROM actor WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq);
+
+-- name: SweepHistory :one
+-- How many rows of chat.message_history and chat.audit_log were too old and are gone.
+SELECT chat.sweep_history(make_interval(secs => sqlc.arg(history_seconds)::float8), make_interval(secs => sqlc.arg(audit_seconds)::float8))::bigint AS removed;

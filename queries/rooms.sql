@@ -58,7 +58,9 @@ WHERE r.id = sqlc.arg(id) AND (r.kind = 'public' OR m.user_id IS NOT NULL);
 SELECT slug FROM chat.rooms WHERE slug = sqlc.arg(slug)::text OR starts_with(slug, sqlc.arg(slug)::text || '-');
 
 -- name: AddRoom :one
-INSERT INTO chat.rooms (slug, name, topic, kind, created_by) VALUES ($1, $2, $3, $4, $5) RETURNING id;
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(created_by)::uuid::text, true))
+INSERT INTO chat.rooms (slug, name, topic, kind, created_by)
+SELECT sqlc.arg(slug), sqlc.arg(name), sqlc.arg(topic), sqlc.arg(kind), sqlc.arg(created_by)::uuid FROM actor RETURNING id;
 
 -- name: AddDirect :one
 -- The direct conversation of these people, the user among them; a new one, or the one that they have. Nothing where one of them does not exist.

@@ -113,6 +113,10 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		var parts sync.WaitGroup
 		parts.Go(func() { sweepAll(sweep, time.Hour, "expired sessions", sessions.Sweep, log) })
 		parts.Go(func() { sweepAll(sweep, 10*time.Minute, "files that nobody will see", files.Sweep, log) })
+		retention := chat.Retention{History: c.KeepHistory, Audit: c.KeepAudit}
+		parts.Go(func() {
+			sweepAll(sweep, time.Hour, "old rows of chat.message_history and chat.audit_log", func(ctx context.Context) (int64, error) { return retention.Sweep(ctx, pool) }, log)
+		})
 		parts.Wait()
 	}()
 	defer func() { stopSweep(); <-swept }()

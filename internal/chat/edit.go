@@ -25,7 +25,7 @@ func (m *Messages) Edit(ctx context.Context, userID, roomID, id uuid.UUID, body 
 		case found.Deleted:
 			return Errorf(Forbidden, "The message was deleted. Bring it back before you edit it.")
 		}
-		return q.SetMessageBody(ctx, store.SetMessageBodyParams{RoomID: roomID, Seq: found.Seq, Body: body})
+		return q.SetMessageBody(ctx, store.SetMessageBodyParams{RoomID: roomID, Seq: found.Seq, Body: body, UserID: userID})
 	})
 }
 

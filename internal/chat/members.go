@@ -163,7 +163,7 @@ func (r *Rooms) SetOwner(ctx context.Context, user User, room Room, memberID uui
 			return Errorf(Forbidden, "#%s would have no owner. Make somebody else one first.", room.Name)
 		}
 	}
-	n, err := r.queries.SetMemberRole(ctx, store.SetMemberRoleParams{RoomID: room.ID, UserID: memberID, Role: role})
+	n, err := r.queries.SetMemberRole(ctx, store.SetMemberRoleParams{Actor: user.ID, RoomID: room.ID, UserID: memberID, Role: role})
 	if err != nil {
 		return fmt.Errorf("set the role of a member of room %s: %w", room.ID, err)
 	}

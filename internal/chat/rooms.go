@@ -95,7 +95,7 @@ func (r *Rooms) Create(ctx context.Context, creator User, name, topic, kind stri
 		if err != nil {
 			return Room{}, err
 		}
-		_, err = r.queries.AddRoom(ctx, store.AddRoomParams{Slug: slug, Name: name, Topic: topic, Kind: kind, CreatedBy: &creator.ID})
+		_, err = r.queries.AddRoom(ctx, store.AddRoomParams{Slug: slug, Name: name, Topic: topic, Kind: kind, CreatedBy: creator.ID})
 		switch constraint(err) {
 		case "rooms_name_key":
 			return Room{}, nameTaken(name)

@@ -44,6 +44,8 @@ type Serve struct {
 	PostBurst     int           `env:"PGCHAT_POST_BURST" default:"30" help:"Messages that one user may post or change at once."`
 	FileLimit     Bytes         `env:"PGCHAT_FILE_LIMIT" default:"100MB" help:"Most that a file may have, such as 500kB, 100MB or 2GB."`
 	FilesLimit    Bytes         `env:"PGCHAT_FILES_LIMIT" default:"10GB" help:"Most that all files together may have."`
+	KeepHistory   time.Duration `env:"PGCHAT_KEEP_HISTORY" default:"2160h" help:"How long chat.message_history keeps what messages were before they were edited or deleted; 0: for ever."`
+	KeepAudit     time.Duration `env:"PGCHAT_KEEP_AUDIT" default:"8760h" help:"How long chat.audit_log keeps who has changed what; 0: for ever."`
 	Index         bool          `env:"PGCHAT_INDEX" default:"true" negatable:"" help:"Take part in indexing messages for the search; of all instances one does it at a time."`
 	Drain         time.Duration `env:"PGCHAT_DRAIN" default:"5s" help:"Time over which connections are closed when stopping."`
 	Lease         time.Duration `env:"PGCHAT_LEASE" default:"30s" help:"How long a heartbeat keeps this instance's users online."`
@@ -60,6 +62,9 @@ func (s *Serve) Validate() error {
 	}
 	if s.FileLimit < 1 || s.FilesLimit < s.FileLimit {
 		return errors.New("--file-limit must be more than 0, and --files-limit not less than it")
+	}
+	if s.KeepHistory < 0 || s.KeepAudit < 0 {
+		return fmt.Errorf("--keep-history %s and --keep-audit %s must not be negative", s.KeepHistory, s.KeepAudit)
 	}
 	if s.Drain < 0 {
 		return fmt.Errorf("--drain %s must not be negative", s.Drain)

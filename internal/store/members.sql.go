@@ -201,17 +201,24 @@ func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (int
 }
 
 const setMemberRole = `-- name: SetMemberRole :execrows
-UPDATE chat.members SET role = $1 WHERE room_id = $2 AND user_id = $3
+WITH actor AS (SELECT set_config('chat.actor', $4::uuid::text, true))
+UPDATE chat.members SET role = $1 FROM actor WHERE room_id = $2 AND user_id = $3
 `
 
 type SetMemberRoleParams struct {
 	Role   string
 	RoomID uuid.UUID
 	UserID uuid.UUID
+	Actor  uuid.UUID
 }
 
 func (q *Queries) SetMemberRole(ctx context.Context, arg SetMemberRoleParams) (int64, error) {
-	result, err := q.db.Exec(ctx, setMemberRole, arg.Role, arg.RoomID, arg.UserID)
+	result, err := q.db.Exec(ctx, setMemberRole,
+		arg.Role,
+		arg.RoomID,
+		arg.UserID,
+		arg.Actor,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -431,23 +431,31 @@ func (q *Queries) Reaches(ctx context.Context, arg ReachesParams) ([]ReachesRow,
 }
 
 const setMessageBody = `-- name: SetMessageBody :exec
-UPDATE chat.messages SET body = $1 WHERE room_id = $2 AND seq = $3 AND body <> $1
+WITH actor AS (SELECT set_config('chat.actor', $4::uuid::text, true))
+UPDATE chat.messages SET body = $1 FROM actor WHERE room_id = $2 AND seq = $3 AND body <> $1
 `
 
 type SetMessageBodyParams struct {
 	Body   string
 	RoomID uuid.UUID
 	Seq    int64
+	UserID uuid.UUID
 }
 
 func (q *Queries) SetMessageBody(ctx context.Context, arg SetMessageBodyParams) error {
-	_, err := q.db.Exec(ctx, setMessageBody, arg.Body, arg.RoomID, arg.Seq)
+	_, err := q.db.Exec(ctx, setMessageBody,
+		arg.Body,
+		arg.RoomID,
+		arg.Seq,
+		arg.UserID,
+	)
 	return err
 }
 
 const setMessageDeleted = `-- name: SetMessageDeleted :exec
+WITH actor AS (SELECT set_config('chat.actor', $2::uuid::text, true))
 UPDATE chat.messages SET deleted_at = CASE WHEN $1::boolean THEN now() END, deleted_by = CASE WHEN $1::boolean THEN $2::uuid END
-WHERE room_id = $3 AND seq = $4
+FROM actor WHERE room_id = $3 AND seq = $4
 `
 
 type SetMessageDeletedParams struct {
@@ -465,4 +473,21 @@ func (q *Queries) SetMessageDeleted(ctx context.Context, arg SetMessageDeletedPa
 		arg.Seq,
 	)
 	return err
+}
+
+const sweepHistory = `-- name: SweepHistory :one
+SELECT chat.sweep_history(make_interval(secs => $1::float8), make_interval(secs => $2::float8))::bigint AS removed
+`
+
+type SweepHistoryParams struct {
+	HistorySeconds float64
+	AuditSeconds   float64
+}
+
+// How many rows of chat.message_history and chat.audit_log were too old and are gone.
+func (q *Queries) SweepHistory(ctx context.Context, arg SweepHistoryParams) (int64, error) {
+	row := q.db.QueryRow(ctx, sweepHistory, arg.HistorySeconds, arg.AuditSeconds)
+	var removed int64
+	err := row.Scan(&removed)
+	return removed, err
 }

@@ -40,7 +40,9 @@ func (q *Queries) AddDirect(ctx context.Context, arg AddDirectParams) (string, e
 }
 
 const addRoom = `-- name: AddRoom :one
-INSERT INTO chat.rooms (slug, name, topic, kind, created_by) VALUES ($1, $2, $3, $4, $5) RETURNING id
+WITH actor AS (SELECT set_config('chat.actor', $5::uuid::text, true))
+INSERT INTO chat.rooms (slug, name, topic, kind, created_by)
+SELECT $1, $2, $3, $4, $5::uuid FROM actor RETURNING id
 `
 
 type AddRoomParams struct {
@@ -48,7 +50,7 @@ type AddRoomParams struct {
 	Name      string
 	Topic     string
 	Kind      string
-	CreatedBy *uuid.UUID
+	CreatedBy uuid.UUID
 }
 
 func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, error) {
