@@ -13,8 +13,8 @@ JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
 LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
-    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
-) d ON r.kind = 'direct'
+    FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
+) d ON true
 WHERE m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL;
 
 -- name: RoomBySlug :one
@@ -31,8 +31,8 @@ JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
 LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
-    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
-) d ON r.kind = 'direct'
+    FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
+) d ON true
 WHERE r.slug = sqlc.arg(slug) AND (r.kind = 'public' OR m.user_id IS NOT NULL);
 
 -- name: RoomByID :one
@@ -49,8 +49,8 @@ JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
 LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
-    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
-) d ON r.kind = 'direct'
+    FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
+) d ON true
 WHERE r.id = sqlc.arg(id) AND (r.kind = 'public' OR m.user_id IS NOT NULL);
 
 -- name: SlugsLike :many

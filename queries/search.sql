@@ -24,8 +24,8 @@ FROM given g JOIN chat.messages m ON m.room_id = g.room_id AND m.seq = g.seq JOI
 LEFT JOIN chat.members v ON v.room_id = m.room_id AND v.user_id = sqlc.arg(reader)
 LEFT JOIN LATERAL (
     SELECT string_agg(o.name, ', ' ORDER BY lower(o.name)) AS names, (array_agg(o.id ORDER BY lower(o.name)))[1] AS other
-    FROM chat.members c JOIN chat.users o ON o.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> sqlc.arg(reader)
-) d ON r.kind = 'direct'
+    FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) o WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> sqlc.arg(reader)
+) d ON true
 WHERE m.deleted_at IS NULL AND (r.kind = 'public' OR v.user_id IS NOT NULL)
 ORDER BY g.n;
 

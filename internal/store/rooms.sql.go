@@ -180,8 +180,8 @@ JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
 LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
-    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> $1
-) d ON r.kind = 'direct'
+    FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> $1
+) d ON true
 WHERE r.id = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL)
 `
 
@@ -255,8 +255,8 @@ JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
 LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
-    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> $1
-) d ON r.kind = 'direct'
+    FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> $1
+) d ON true
 WHERE r.slug = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL)
 `
 
@@ -330,8 +330,8 @@ JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
 LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
-    FROM chat.members c JOIN chat.users u ON u.id = c.user_id WHERE c.room_id = r.id AND c.user_id <> $1
-) d ON r.kind = 'direct'
+    FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> $1
+) d ON true
 WHERE m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL
 `
 
