@@ -7,8 +7,9 @@ WHERE r.room_id = sqlc.arg(room_id) AND r.thread = sqlc.arg(thread) AND r.seq < 
 ORDER BY r.seq DESC LIMIT sqlc.arg(max_rows);
 
 -- name: ThreadOf :one
--- seq of the first message of the thread that a reply belongs to.
-SELECT thread FROM chat.replies WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq);
+-- seq of the first message of the thread that a reply belongs to. reply_to is above 0, and has it found by its key: the index by threads, which
+-- does not have reply_to, would be read as far as the room's threads go.
+SELECT thread FROM chat.replies WHERE room_id = sqlc.arg(room_id) AND seq = sqlc.arg(seq) AND reply_to > 0;
 
 -- name: AddReplies :exec
 -- Makes messages of a room replies, in the order given.

@@ -30,7 +30,7 @@ func (q *Queries) AddReplies(ctx context.Context, arg AddRepliesParams) error {
 }
 
 const threadOf = `-- name: ThreadOf :one
-SELECT thread FROM chat.replies WHERE room_id = $1 AND seq = $2
+SELECT thread FROM chat.replies WHERE room_id = $1 AND seq = $2 AND reply_to > 0
 `
 
 type ThreadOfParams struct {
@@ -38,7 +38,8 @@ type ThreadOfParams struct {
 	Seq    int64
 }
 
-// seq of the first message of the thread that a reply belongs to.
+// seq of the first message of the thread that a reply belongs to. reply_to is above 0, and has it found by its key: the index by threads, which
+// does not have reply_to, would be read as far as the room's threads go.
 func (q *Queries) ThreadOf(ctx context.Context, arg ThreadOfParams) (int64, error) {
 	row := q.db.QueryRow(ctx, threadOf, arg.RoomID, arg.Seq)
 	var thread int64

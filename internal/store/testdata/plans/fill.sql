@@ -38,8 +38,8 @@ INSERT INTO chat.mentions (user_id, room_id, seq) SELECT ('00000000-0000-4000-80
 INSERT INTO chat.files (id, room_id, seq, place, uploader_id, name, type, size, completed_at)
 SELECT (m.extra #>> '{files,0,id}')::uuid, m.room_id, m.seq, 1, m.author_id, 'a.txt', 'text/plain', 4, now() FROM chat.messages m WHERE m.seq % 100 = 7;
 INSERT INTO chat.file_chunks (file_id, n, data) SELECT id, 0, 'abcd' FROM chat.files;
-INSERT INTO chat.pins (room_id, seq) SELECT id, s FROM rooms CROSS JOIN unnest(ARRAY[1, 2, 6]) s;
-UPDATE chat.messages m SET extra = jsonb_build_object('pinned', chat.pin_of(m.room_id, m.seq)) WHERE m.seq IN (1, 2, 6);
+INSERT INTO chat.pins (room_id, seq) SELECT DISTINCT id, 1 + n / d * 20 FROM rooms CROSS JOIN unnest(ARRAY[25, 40, 60, 1000]) d;
+UPDATE chat.messages m SET extra = jsonb_build_object('pinned', chat.pin_of(m.room_id, m.seq)) FROM chat.pins p WHERE p.room_id = m.room_id AND p.seq = m.seq;
 INSERT INTO chat.sessions (token_hash, user_id, expires_at) SELECT sha256(id::text::bytea), id, now() + interval '29 days' FROM chat.users;
 INSERT INTO chat.tokens (user_id, name, token_hash) SELECT id, 'x', sha256(id::text::bytea) FROM chat.users LIMIT 500;
 INSERT INTO chat.instances (id, name, version) SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(i), 12, '0'))::uuid, 'instance-' || i, '1' FROM generate_series(1, 4) i;
