@@ -43,7 +43,32 @@ ALTER FUNCTION chat.users_after_rename() SET enable_seqscan = off;
 ALTER FUNCTION chat.users_after_rename() SET enable_hashjoin = off;
 ALTER FUNCTION chat.users_after_rename() SET enable_mergejoin = off;
 
+-- Who hears something is in a transaction for a moment, which is said to have begun with their latest statement: idle, unless their client
+-- does not take what it is sent.
+CREATE OR REPLACE VIEW chat.notify_queue AS
+SELECT round((100 * q.used)::numeric, 4) AS used_percent,
+       pg_size_pretty((q.used * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576) * 8192)::bigint) AS used,
+       b.pid, b.application_name, b.listens, b.state, b.in_transaction, b.wait_event
+FROM (SELECT pg_notification_queue_usage() AS used OFFSET 0) q
+LEFT JOIN LATERAL (
+    SELECT a.pid, a.application_name, coalesce(l.listens, 'unknown') AS listens, a.state, date_trunc('second', clock_timestamp() - a.xact_start) AS in_transaction, a.wait_event
+    FROM pg_catalog.pg_stat_activity a LEFT JOIN chat.listeners l ON l.pid = a.pid
+    WHERE a.backend_type = 'client backend' AND a.xact_start IS NOT NULL AND (a.state <> 'idle' OR a.wait_event = 'ClientWrite') AND a.pid <> pg_backend_pid() AND l.listens IS DISTINCT FROM 'no'
+    ORDER BY l.listens IS NULL, a.xact_start LIMIT 1
+) b ON q.used > 0;
+
 -- +goose Down
+CREATE OR REPLACE VIEW chat.notify_queue AS
+SELECT round((100 * q.used)::numeric, 4) AS used_percent,
+       pg_size_pretty((q.used * coalesce(current_setting('max_notify_queue_pages', true)::bigint, 1048576) * 8192)::bigint) AS used,
+       b.pid, b.application_name, b.listens, b.state, b.in_transaction, b.wait_event
+FROM (SELECT pg_notification_queue_usage() AS used OFFSET 0) q
+LEFT JOIN LATERAL (
+    SELECT a.pid, a.application_name, coalesce(l.listens, 'unknown') AS listens, a.state, date_trunc('second', clock_timestamp() - a.xact_start) AS in_transaction, a.wait_event
+    FROM pg_catalog.pg_stat_activity a LEFT JOIN chat.listeners l ON l.pid = a.pid
+    WHERE a.backend_type = 'client backend' AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid() AND l.listens IS DISTINCT FROM 'no'
+    ORDER BY l.listens IS NULL, a.xact_start LIMIT 1
+) b ON q.used > 0;
 ALTER FUNCTION chat.users_after_rename() RESET enable_seqscan;
 ALTER FUNCTION chat.users_after_rename() RESET enable_hashjoin;
 ALTER FUNCTION chat.users_after_rename() RESET enable_mergejoin;

@@ -21,7 +21,7 @@ SELECT r.id, u.id, r.n * 9 / 10, 'member' FROM rooms r CROSS JOIN LATERAL (
     FROM generate_series(CASE WHEN r.kind = 'direct' THEN r.i ELSE 1 END, CASE WHEN r.i = 1 THEN 5000 WHEN r.kind = 'direct' THEN r.i + 1 ELSE 20 + 40000 / (100 + r.i) END) j) u;
 INSERT INTO chat.messages (room_id, seq, id, author_id, body, created_at, rev, extra)
 SELECT m.room_id, m.seq, ('01920000-0000-7000-8000-' || lpad(to_hex(row_number() OVER (ORDER BY m.created_at, m.room_id)), 12, '0'))::uuid,
-       ('00000000-0000-4000-8000-' || lpad(to_hex(1 + (m.hash & 1023)), 12, '0'))::uuid,
+       ('00000000-0000-4000-8000-' || lpad(to_hex(1 + (m.hash & 1023) * 4), 12, '0'))::uuid,
        CASE WHEN m.seq % 20 = 9 THEN '@user-' || (1 + m.seq % 1000) || ' ' ELSE '' END || 'w' || (m.hash & 65535) || ' w' || ((m.hash >> 8) & 4095) || ' w' || ((m.hash >> 12) & 255) || ' and some more words',
        m.created_at, CASE WHEN m.seq % 10 = 3 THEN m.seq / 10 + 1 END,
        CASE WHEN m.seq % 10 = 3 THEN jsonb_build_object('reactions', jsonb_build_array(jsonb_build_object('emoji', '👍', 'count', 1, 'by', jsonb_build_array('user-' || (1 + m.seq % 1000)))))
@@ -42,7 +42,7 @@ INSERT INTO chat.pins (room_id, seq) SELECT DISTINCT id, 1 + n / d * 20 FROM roo
 UPDATE chat.messages m SET extra = jsonb_build_object('pinned', chat.pin_of(m.room_id, m.seq)) FROM chat.pins p WHERE p.room_id = m.room_id AND p.seq = m.seq;
 INSERT INTO chat.sessions (token_hash, user_id, expires_at) SELECT sha256(id::text::bytea), id, now() + interval '29 days' FROM chat.users;
 INSERT INTO chat.tokens (user_id, name, token_hash) SELECT id, 'x', sha256(id::text::bytea) FROM chat.users LIMIT 500;
-INSERT INTO chat.instances (id, name, version) SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(i), 12, '0'))::uuid, 'instance-' || i, '1' FROM generate_series(1, 4) i;
+INSERT INTO chat.instances (id, name, version, heartbeat_at) SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(i), 12, '0'))::uuid, 'instance-' || i, '1', now() - interval '1 day' FROM generate_series(1, 4) i;
 INSERT INTO chat.presence (room_id, user_id, instance_id, connections)
 SELECT b.room_id, b.user_id, ('00000000-0000-4000-9000-' || lpad(to_hex(1 + b.n % 4), 12, '0'))::uuid, 1 FROM (SELECT room_id, user_id, row_number() OVER () AS n FROM chat.members) b WHERE b.n % 20 = 0;
 INSERT INTO chat.search_buckets (bucket, starts, newest, messages)
