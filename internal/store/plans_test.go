@@ -45,7 +45,7 @@ var samples = map[string]string{
 	"before": "600", "since": "now", "until": "now", "from_at": "now", "forms": "{w12 w13}", "words": "{w12,w13*}", "exact": "w3", "most": "40", "max_rows": "50", "budget_ms": "1000",
 	"reply_tos": "{4}", "reply_to": "4", "AddReplies.seqs": "{30}", "most_in_all": "1000000000", "emojis": "{🎉}", "AddPin.seq": "30", "InsertPastMessages.authors": "{" + aUser + "}", "AddPastReactions.users": "{" + aUser + "}",
 	"people": "{" + aUser + ",00000000-0000-4000-8000-000000000003}", "AttachPastFile.id": aFile, "AddFileChunk.n": "1", "SetStatus.emoji": "🎉", "Event.id": anotherID,
-	"AddReaction.1": aRoom, "AddReaction.3": "🎉", "RemoveReaction.1": aRoom, "RemovePin.1": aRoom, "AddRoom.4": "private", "RegisterInstance.1": anotherID, "AddUser.1": "somebody", "AddUser.2": "member",
+	"AddReaction.1": aRoom, "AddReaction.3": "🎉", "RemoveReaction.1": aRoom, "RemovePin.1": aRoom, "AddRoom.kind": "private", "AddRoom.slug": "a-new-room", "AddRoom.name": "a new room", "RegisterInstance.1": anotherID, "AddUser.1": "somebody", "AddUser.2": "member",
 }
 
 var byType = map[string]string{
