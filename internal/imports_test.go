@@ -13,7 +13,7 @@ import (
 // on layer itself, and chat on store.
 var floors = map[string]int{
 	"bench": 0, "config": 0, "postgres": 0, "store": 0, "terminal": 0, "thumbnail": 0,
-	"layer": 1, "chat": 1, "top": 1,
+	"layer": 1, "chat": 1, "doctor": 1, "top": 1,
 	"layer/memory": 2, "layer/postgres": 2, "page": 2, "presence": 2, "feed": 2, "unread": 2, "demo": 2,
 	"consumer": 3,
 	"server":   4, "tail": 4,

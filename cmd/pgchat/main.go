@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -25,6 +26,7 @@ func main() {
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the chat."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, back, or show where it is."`
+	Doctor  doctorCommand  `cmd:"" help:"Look a database over: what is wrong with it, what that means, and what mends it."`
 	User    userCommand    `cmd:"" help:"Make accounts, set passwords, make administrators."`
 	Tail    tailCommand    `cmd:"" help:"Print what happens in rooms, as it happens."`
 	Top     topCommand     `cmd:"" help:"Show servers, rooms and the database live in a terminal, or once."`
@@ -40,7 +42,22 @@ type program struct {
 	out, err io.Writer
 }
 
-// run returns the exit status: 0, 1 where something failed, 2 where the command line was wrong.
+// exit is an exit status of a command's own, with the error to be told; nil: all is told.
+type exit struct {
+	status int
+	cause  error
+}
+
+func (e *exit) Error() string {
+	if e.cause == nil {
+		return ""
+	}
+	return e.cause.Error()
+}
+
+func (e *exit) Unwrap() error { return e.cause }
+
+// run returns the exit status: 0, 1 where something failed, 2 where the command line was wrong, or a command's own.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -67,12 +84,19 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return 2
 	}
 	if err := command.Run(); err != nil {
+		status := 1
+		var own *exit
+		if errors.As(err, &own) {
+			status = own.status
+		}
 		var e *chat.Error
 		if errors.As(err, &e) {
 			err = errors.New(e.Message)
 		}
-		_, _ = fmt.Fprintln(errOut, "pgchat:", err)
-		return 1
+		if text := strings.TrimSpace(err.Error()); text != "" {
+			_, _ = fmt.Fprintln(errOut, "pgchat:", text)
+		}
+		return status
 	}
 	return 0
 }

@@ -154,7 +154,7 @@ func TestServingAsAUserWhoOwnsNothing(t *testing.T) {
 	if status := one.signal(syscall.SIGTERM); status != 0 {
 		t.Errorf("it stopped with status %d", status)
 	}
-	two := serve(t, bin, server, "127.0.0.1:0")
+	two := serve(t, bin, server+" pool_max_conns=7", "127.0.0.1:0") // which is the pools' alone
 	comes(t, db, `select not exists (select from chat.sessions where expires_at < now()) and not exists (select from chat.files where name = 'lost') and (select count(*) = 1 from chat.instances)`)
 	eve := talk(t, two, "eve")
 	eve.send(`{"type":"join","room":"general","after":"0.0"}`)

@@ -47,17 +47,36 @@ func usable(ctx context.Context, pool *pgxpool.Pool) (pooled bool, err error) {
 
 // CheckListen proves that the database at url, which the environment variable LISTEN_DATABASE_URL gave, answers.
 func CheckListen(ctx context.Context, url string) error {
-	const variable = "LISTEN_DATABASE_URL"
-	cfg, err := pgx.ParseConfig(url)
+	conn, err := ConnectOnce(ctx, "LISTEN_DATABASE_URL", url)
 	if err != nil {
-		return unreadable(variable, err)
-	}
-	Patience(cfg)
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return explain(variable, err, cfg)
+		return err
 	}
 	return conn.Close(ctx)
+}
+
+// ConnectOnce makes one connection by the url that the variable gave, which works behind a transaction pooler, too. Nothing
+// is asked of the database but that it answers.
+func ConnectOnce(ctx context.Context, variable, url string) (*pgx.Conn, error) {
+	cfg, err := Parse(url)
+	if err != nil {
+		return nil, unreadable(variable, err)
+	}
+	Patience(cfg)
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, explain(variable, err, cfg)
+	}
+	return conn, nil
+}
+
+// Parse reads a connection string for a connection outside a pool. What it says of a pool, such as pool_max_conns, is left out.
+func Parse(url string) (*pgx.ConnConfig, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.ConnConfig, nil
 }
 
 // rights are what the database lets its user do.

@@ -48,15 +48,9 @@ func Migrate(ctx context.Context, url string) ([]int64, error) {
 // GrantRights gives the roles their rights anew, and returns the names of those that do not exist and that the user may not
 // make. It does nothing where the schema is not the user's, or is from before there were roles.
 func GrantRights(ctx context.Context, url string) (lacking []string, err error) {
-	cfg, err := pgx.ParseConfig(url)
+	conn, err := ConnectOnce(ctx, "DATABASE_URL", url)
 	if err != nil {
-		return nil, unreadable("DATABASE_URL", err)
-	}
-	Patience(cfg)
-	cfg.DefaultQueryExecMode = pooledMode
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return nil, explain("DATABASE_URL", err, cfg)
+		return nil, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	var may bool
@@ -66,7 +60,7 @@ func GrantRights(ctx context.Context, url string) (lacking []string, err error) 
 		err = conn.QueryRow(ctx, `SELECT chat.grant_rights()`).Scan(&lacking)
 	}
 	if err != nil {
-		return nil, explain("DATABASE_URL", fmt.Errorf("give the roles their rights: %w", err), cfg)
+		return nil, explain("DATABASE_URL", fmt.Errorf("give the roles their rights: %w", err), conn.Config())
 	}
 	return lacking, nil
 }
@@ -127,7 +121,7 @@ func CheckSchema(ctx context.Context, url string) error {
 
 // withProvider calls do with what migrates the database, once it is proved that it can be used.
 func withProvider(ctx context.Context, url string, do func(*goose.Provider, rights) error) error {
-	cfg, err := pgx.ParseConfig(url)
+	cfg, err := Parse(url)
 	if err != nil {
 		return unreadable("DATABASE_URL", err)
 	}

@@ -26,7 +26,7 @@ type session struct {
 
 // connect returns a connection that hears; [ErrNoEcho]: it does not.
 func (l *Layer) connect(ctx context.Context) (*session, error) {
-	cfg, err := pgx.ParseConfig(l.listenURL)
+	cfg, err := postgres.Parse(l.listenURL)
 	if err != nil {
 		return nil, fmt.Errorf("read the listener's database URL: %w", err)
 	}
