@@ -60,7 +60,7 @@ unit: ## unit and integration tests against a real PostgreSQL, with the race det
 	PGCHAT_TEST_ROWS=100000 go test -count=1 -timeout 30m -run 'VeryMany' ./internal/store ./internal/feed
 	@# The database's own behaviour once more on the system's PostgreSQL, the oldest that is supported where it is 15.
 	PGCHAT_TEST_PGBIN=$(firstword $(wildcard /usr/lib/postgresql/*/bin)) go test -count=1 \
-		./internal/store ./internal/chat ./internal/layer/... ./internal/feed ./internal/presence ./internal/unread ./internal/server
+		./internal/store ./internal/chat ./internal/layer/... ./internal/feed ./internal/presence ./internal/unread ./internal/server ./internal/tail ./internal/top
 
 BENCH = ./bin/pgchat bench --data-dir .pgchat-bench
 bench: build db/embedded/node_modules/.stamp ## measure what docs/performance.md tells, but for growth (45 minutes; the machine should have nothing else to do)

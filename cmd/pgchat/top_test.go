@@ -54,7 +54,7 @@ func inTerminal(t *testing.T, cmd *osexec.Cmd, columns, rows uint16) *terminal {
 		_ = cmd.Process.Kill()
 		close(ended)
 		_ = file.Close()
-		for range c.news { //nolint:revive // until it is closed
+		for range c.news { // until it is closed
 		}
 	})
 	return c

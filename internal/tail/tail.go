@@ -94,10 +94,12 @@ func New(parts Parts, options Options) *Tail {
 // error for is not counted as handed out. following is called once, when everything from then on will come.
 func (t *Tail) Run(ctx context.Context, following func(), hand func([]Item) error) error {
 	err := t.run(ctx, following, hand)
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 func (t *Tail) run(ctx context.Context, following func(), hand func([]Item) error) error {
