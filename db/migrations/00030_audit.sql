@@ -84,7 +84,8 @@ COMMENT ON INDEX chat.message_history_changed_at_idx IS 'Removing what is old.';
 CREATE FUNCTION chat.actor() RETURNS uuid
 LANGUAGE sql STABLE SET search_path = chat, pg_temp
 RETURN CASE WHEN current_setting('chat.actor', true) ~ '^[0-9A-Fa-f-]{36}$' -- longer than a name can be
-    THEN (SELECT u.id FROM chat.users u WHERE u.id = current_setting('chat.actor', true)::uuid)
+    -- The planner evaluates the cast for whatever the setting is: '' where a transaction before has set it.
+    THEN (SELECT u.id FROM chat.users u WHERE u.id = substring(current_setting('chat.actor', true) FROM '^[0-9A-Fa-f-]{36}$')::uuid)
     ELSE (SELECT u.id FROM chat.users u WHERE lower(u.name) = lower(current_setting('chat.actor', true))) END;
 COMMENT ON FUNCTION chat.actor() IS 'The user of the chat who acts, by the setting chat.actor, which has an id or a name; NULL: unknown.';
 
