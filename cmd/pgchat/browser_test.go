@@ -1,7 +1,9 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,12 +82,14 @@ func (b *browser) until(format string, args ...any) {
 			again.Stop()
 			return
 		}
-		if err == nil || strings.Contains(err.Error(), "(-32000)") { // another page came meanwhile: it is asked
+		// What throws is not true yet: a page that has just come may lack what is asked for, or another one came meanwhile.
+		var thrown *chromedp.ExceptionError
+		if err == nil || errors.As(err, &thrown) || strings.Contains(err.Error(), "(-32000)") {
 			select {
 			case <-again.C:
 				continue
 			case <-ctx.Done():
-				err = ctx.Err()
+				err = cmp.Or(err, ctx.Err())
 			}
 		}
 		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`[document.title, document.body.innerText, "in front: " + document.activeElement.outerHTML.slice(0, 200),
