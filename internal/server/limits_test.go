@@ -62,7 +62,7 @@ func TestOneLimitForAllThatAUserPostsAndChanges(t *testing.T) {
 	id := uuid.NewString()
 	refused := s.do(t, ada, "POST", "/rooms/general/messages", form("id", id, "body", "a long message"))
 	refused.want(t, 429, tooFast, `>a long message</textarea>`, id)
-	if composer := refused.body[strings.Index(refused.body, `id="composer"`):]; !strings.Contains(composer, `role="alert">`+tooFast) {
+	if _, composer, _ := strings.Cut(refused.body, `id="composer"`); !strings.Contains(composer, `role="alert">`+tooFast) {
 		t.Errorf("the composer does not say why: %.2000s", composer)
 	}
 	s.sendForm(t, ada, "/rooms/general/messages", []part{{"id", "", id}, {"body", "", "a long message"}, {"file", "notes.txt", "hello"}}).want(t, 429, tooFast, `>a long message</textarea>`)

@@ -324,7 +324,7 @@ func work(t *testing.T, conn *pgx.Conn, plans *[]string, sql string, args ...any
 		}
 		children, _ := node["Plans"].([]any)
 		for _, child := range children {
-			count(child.(map[string]any)) //nolint:forcetypeassert // as EXPLAIN writes them
+			count(child.(map[string]any))
 		}
 	}
 	for _, text := range *plans {
