@@ -68,8 +68,8 @@ func (s *Sockets) online(roomID uuid.UUID, state uint64) (*online, error) {
 	return got.(*online), nil //nolint:forcetypeassert // made above
 }
 
-// changed returns the names that are in now and not in before, and the other way round; and who is otherwise than before, or
-// has come and is not plainly online.
+// changed returns the names that are in now and not in before, and the other way round, who was renamed with both; and who is
+// otherwise than before, or has come and is not plainly online.
 func changed(before, now []presence.Person) (came, went []string, differ []presence.Person) {
 	there := make(map[uuid.UUID]presence.Person, len(before))
 	for _, p := range before {
@@ -78,13 +78,14 @@ func changed(before, now []presence.Person) (came, went []string, differ []prese
 	came, went = []string{}, []string{}
 	for _, p := range now {
 		known, ok := there[p.UserID]
-		if !ok {
-			came = append(came, p.Name)
+		if ok && known.Name == p.Name {
+			delete(there, p.UserID)
+		} else {
+			came, ok = append(came, p.Name), false
 		}
 		if ok && known != p || !ok && !plain(p) {
 			differ = append(differ, p)
 		}
-		delete(there, p.UserID)
 	}
 	for _, p := range before {
 		if _, gone := there[p.UserID]; gone {

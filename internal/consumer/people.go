@@ -219,9 +219,9 @@ func (c *conn) takeNewsLocked() (news []presence.Person) {
 	return news
 }
 
-// shortly is how people are as pages are told, by user: whether they are online (1) or away (2), and what they say.
-func shortly(people []presence.Person) map[uuid.UUID][2]any {
-	told := make(map[uuid.UUID][2]any, len(people))
+// shortly is how people are as pages are told, by user: whether they are online (1) or away (2), what they say, and their name.
+func shortly(people []presence.Person) map[uuid.UUID][3]any {
+	told := make(map[uuid.UUID][3]any, len(people))
 	for _, p := range people {
 		state := 0
 		if p.Online {
@@ -230,7 +230,7 @@ func shortly(people []presence.Person) map[uuid.UUID][2]any {
 		if p.Away {
 			state = 2
 		}
-		told[p.UserID] = [2]any{state, p.Status}
+		told[p.UserID] = [3]any{state, p.Status, p.Name}
 	}
 	return told
 }

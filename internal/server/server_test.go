@@ -52,8 +52,21 @@ func start(t *testing.T, signupOpen bool) *site {
 
 func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits, posts *chat.Limiter[uuid.UUID]) *site {
 	t.Helper()
+	return startOn(t, pgtest.Pool(t), signupOpen, limits, posts)
+}
+
+// startTwo starts two instances on one database.
+func startTwo(t *testing.T) (one, two *site) {
+	t.Helper()
+	one = start(t, true)
+	return one, startOn(t, one.pool, true, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit}, chat.NewPostLimiter(10, 30))
+}
+
+// startOn starts an instance on the owner's database.
+func startOn(t *testing.T, owner *pgxpool.Pool, signupOpen bool, limits chat.FileLimits, posts *chat.Limiter[uuid.UUID]) *site {
+	t.Helper()
 	// The server is a user who owns nothing, as it should be.
-	owner, log, ctx := pgtest.Pool(t), slog.New(slog.DiscardHandler), context.Background()
+	log, ctx := slog.New(slog.DiscardHandler), context.Background()
 	pool, err := pgxpool.New(ctx, pgtest.As(t, owner.Config().ConnString(), "chat_app"))
 	if err != nil {
 		t.Fatal(err)

@@ -161,6 +161,7 @@ func TestTheFormsOfAStatus(t *testing.T) {
 func (s *site) people(t *testing.T, ws *websocket.Conn, user string, want string) {
 	t.Helper()
 	id, got := s.id(t, user), ""
+	want = strings.TrimSuffix(want, "]") + `,"` + user + `"]`
 	for got != want {
 		_ = ws.SetReadDeadline(time.Now().Add(20 * time.Second))
 		_, data, err := ws.ReadMessage()

@@ -72,9 +72,16 @@ const people = (() => {
     clearTimeout(timer); // what has an end ends by itself
     if (ends.length) timer = setTimeout(showAll, Math.min(Math.min(...ends) - Date.now() + 50, 3_600_000));
   }
+  function call(id, name) { // who was renamed is called so at what they have said
+    for (const b of document.querySelectorAll(`.message[data-author="${id}"] header b`)) set(b, name);
+    if (id !== me || name === document.body.dataset.name) return;
+    document.body.dataset.name = document.querySelector(".me-name").firstChild.data = name;
+    set(find("own")?.content.querySelector("header b"), name);
+  }
   function learn(some, lasting) {
-    for (const [id, [state, [emoji, text, until, quiet]]] of Object.entries(some)) {
+    for (const [id, [state, [emoji, text, until, quiet], name]] of Object.entries(some)) {
       known.set(id, { state, emoji, text, until, quiet });
+      call(id, name);
       if (lasting) told.add(id);
     }
     showAll();
