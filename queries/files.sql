@@ -25,7 +25,7 @@ FROM chat.files f
 JOIN chat.rooms r ON r.id = f.room_id
 LEFT JOIN chat.members b ON b.room_id = f.room_id AND b.user_id = sqlc.arg(user_id)
 LEFT JOIN chat.messages m ON m.room_id = f.room_id AND m.seq = f.seq
-WHERE f.id = sqlc.arg(id) AND f.completed_at IS NOT NULL AND (r.kind = 'public' OR b.user_id IS NOT NULL)
+WHERE f.id = sqlc.arg(id) AND f.completed_at IS NOT NULL AND (r.kind = 'public' OR b.user_id IS NOT NULL) AND NOT chat.banned(sqlc.arg(user_id), r.id)
   AND (m.deleted_at IS NULL AND m.seq IS NOT NULL OR f.seq IS NULL AND f.uploader_id = sqlc.arg(user_id));
 
 -- name: FileThumbnail :one

@@ -2,22 +2,24 @@
 -- Who does it is noted by the triggers; see chat.room_events.
 WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(user_id)::uuid::text, true))
 INSERT INTO chat.members (room_id, user_id)
-SELECT r.id, sqlc.arg(user_id)::uuid FROM chat.rooms r CROSS JOIN actor WHERE r.id = sqlc.arg(room_id) AND r.archived_at IS NULL
+SELECT r.id, sqlc.arg(user_id)::uuid FROM chat.rooms r CROSS JOIN actor WHERE r.id = sqlc.arg(room_id) AND r.archived_at IS NULL AND NOT chat.banned(sqlc.arg(user_id)::uuid, r.id)
 ON CONFLICT DO NOTHING;
 
 -- name: AddMembers :many
--- Returns the names of which there is no user.
+-- Returns the names of which there is no user, and those of who is banned from the room: then nobody is added.
 WITH actor AS (
     SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true)
 ), given AS (
-    SELECT unnest(sqlc.arg(names)::text[]) AS name
+    SELECT g.name, u.id, chat.banned(u.id, sqlc.arg(room_id)::uuid) AS banned
+    FROM (SELECT unnest(sqlc.arg(names)::text[]) AS name) g LEFT JOIN chat.users u ON lower(u.name) = lower(g.name)
+), refused AS (
+    SELECT g.name, g.id IS NOT NULL AS banned FROM given g WHERE g.id IS NULL OR g.banned
 ), added AS (
     INSERT INTO chat.members (room_id, user_id)
-    SELECT sqlc.arg(room_id)::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name) CROSS JOIN actor
-    WHERE NOT EXISTS (SELECT FROM given o WHERE NOT EXISTS (SELECT FROM chat.users v WHERE lower(v.name) = lower(o.name)))
+    SELECT sqlc.arg(room_id)::uuid, g.id FROM given g CROSS JOIN actor WHERE NOT EXISTS (SELECT FROM refused)
     ON CONFLICT DO NOTHING
 )
-SELECT g.name::text FROM given g WHERE NOT EXISTS (SELECT FROM chat.users u WHERE lower(u.name) = lower(g.name));
+SELECT r.name::text AS name, r.banned::boolean AS banned FROM refused r;
 
 -- name: RemoveMember :execrows
 WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
@@ -39,7 +41,8 @@ SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(conca
        ARRAY(SELECT x.seq FROM chat.mentions x
              WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
 FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id
-WHERE m.user_id = ANY (sqlc.arg(user_ids)::uuid[]);
+WHERE m.user_id = ANY (sqlc.arg(user_ids)::uuid[])
+  AND NOT EXISTS (SELECT FROM chat.bans x WHERE x.user_id = m.user_id AND (x.room_id IS NULL OR x.room_id = m.room_id) AND x.until > now());
 
 -- name: MarkRead :exec
 -- The rows are locked in order: a user who reads on two devices is written by two servers.

@@ -52,7 +52,7 @@ SELECT pg_notification_queue_usage();
 -- name: MessageForChange :one
 -- A message, and what decides whether the user may change it.
 SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, (m.body = '')::boolean AS erased, coalesce(m.deleted_by = sqlc.arg(user_id), false)::boolean AS deleted_by_user,
-       (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member,
+       (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member, chat.banned(u.id, r.id)::boolean AS banned,
        (r.kind <> 'direct' AND (coalesce(b.role = 'owner', false) OR u.role = 'admin'))::boolean AS moderates
 FROM chat.messages m JOIN chat.rooms r ON r.id = m.room_id
 JOIN chat.users u ON u.id = sqlc.arg(user_id)

@@ -10,7 +10,7 @@ SELECT r.emoji, u.name
 FROM chat.messages m JOIN chat.rooms o ON o.id = m.room_id
 JOIN chat.reactions r ON r.room_id = m.room_id AND r.seq = m.seq JOIN chat.users u ON u.id = r.user_id
 LEFT JOIN chat.members b ON b.room_id = m.room_id AND b.user_id = sqlc.arg(user_id)
-WHERE m.id = sqlc.arg(id) AND m.room_id = sqlc.arg(room_id) AND m.deleted_at IS NULL AND (o.kind = 'public' OR b.user_id IS NOT NULL)
+WHERE m.id = sqlc.arg(id) AND m.room_id = sqlc.arg(room_id) AND m.deleted_at IS NULL AND (o.kind = 'public' OR b.user_id IS NOT NULL) AND NOT chat.banned(sqlc.arg(user_id), o.id)
 ORDER BY r.created_at, u.name;
 
 -- name: AddPastReactions :exec

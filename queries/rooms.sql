@@ -15,7 +15,8 @@ LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
     FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
 ) d ON true
-WHERE m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL;
+WHERE (m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL)
+  AND NOT EXISTS (SELECT FROM chat.bans x WHERE x.user_id = sqlc.arg(user_id) AND (x.room_id IS NULL OR x.room_id = r.id) AND x.until > now());
 
 -- name: RoomBySlug :one
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
@@ -33,7 +34,7 @@ LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
     FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
 ) d ON true
-WHERE r.slug = sqlc.arg(slug) AND (r.kind = 'public' OR m.user_id IS NOT NULL);
+WHERE r.slug = sqlc.arg(slug) AND (r.kind = 'public' OR m.user_id IS NOT NULL) AND NOT chat.banned(sqlc.arg(user_id), r.id);
 
 -- name: RoomByID :one
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
@@ -51,7 +52,7 @@ LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
     FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> sqlc.arg(user_id)
 ) d ON true
-WHERE r.id = sqlc.arg(id) AND (r.kind = 'public' OR m.user_id IS NOT NULL);
+WHERE r.id = sqlc.arg(id) AND (r.kind = 'public' OR m.user_id IS NOT NULL) AND NOT chat.banned(sqlc.arg(user_id), r.id);
 
 -- name: SlugsLike :many
 -- The slugs that are this one or this one with a number.
@@ -85,13 +86,17 @@ WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true
 UPDATE chat.rooms SET archived_at = CASE WHEN sqlc.arg(archived)::boolean THEN coalesce(archived_at, now()) END FROM actor WHERE id = sqlc.arg(id);
 
 -- name: HiddenRooms :many
--- Of users and rooms at the same index, the indexes, from 1, where the user may not see the room. A room that is gone is not hidden.
+-- Of users and rooms at the same index, the indexes, from 1, where the user may not see the room, and whether that is for a ban. A room
+-- that is gone is not hidden.
 WITH given AS (
     SELECT unnest(sqlc.arg(user_ids)::uuid[]) AS user_id, unnest(sqlc.arg(room_ids)::uuid[]) AS room_id, generate_series(1, cardinality(sqlc.arg(user_ids)::uuid[])) AS n
 )
-SELECT g.n::int FROM given g JOIN chat.rooms r ON r.id = g.room_id
+SELECT g.n::int AS n, false AS banned FROM given g JOIN chat.rooms r ON r.id = g.room_id
 LEFT JOIN chat.members m ON m.room_id = g.room_id AND m.user_id = g.user_id
-WHERE r.kind <> 'public' AND m.user_id IS NULL;
+WHERE r.kind <> 'public' AND m.user_id IS NULL
+UNION ALL
+SELECT g.n::int, true FROM given g JOIN chat.rooms r ON r.id = g.room_id
+JOIN chat.bans x ON x.user_id = g.user_id AND (x.room_id IS NULL OR x.room_id = g.room_id) WHERE x.until > now();
 
 -- name: AllRooms :many
 -- Every room, whoever may see it, and how far it has come.

@@ -4,7 +4,7 @@ SELECT u.id, sqlc.arg(name), sqlc.arg(token_hash), coalesce(sqlc.narg(expires_at
 RETURNING id;
 
 -- name: TokenUser :one
-SELECT u.id, u.name, u.role, u.created_at, (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS touch
+SELECT u.id, u.name, u.role, u.created_at, (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS touch, chat.banned(u.id, NULL)::boolean AS banned
 FROM chat.tokens t JOIN chat.users u ON u.id = t.user_id
 WHERE t.token_hash = $1 AND t.expires_at > now();
 
@@ -24,5 +24,5 @@ DELETE FROM chat.tokens t USING chat.users u
 WHERE u.id = t.user_id AND lower(u.name) = lower(sqlc.arg(user_name)) AND t.name = sqlc.arg(name);
 
 -- name: StandingTokens :many
--- Those of the tokens that have not ended.
-SELECT token_hash FROM chat.tokens WHERE token_hash = ANY (sqlc.arg(token_hashes)::bytea[]) AND expires_at > now();
+-- Those of the tokens that have not ended, and whose user is not banned from all of the chat.
+SELECT token_hash FROM chat.tokens t WHERE token_hash = ANY (sqlc.arg(token_hashes)::bytea[]) AND expires_at > now() AND NOT chat.banned(t.user_id, NULL);

@@ -57,6 +57,8 @@ func (m *Messages) change(ctx context.Context, userID, roomID, id uuid.UUID, app
 			return Errorf(NotFound, "There is no such message.")
 		case err != nil:
 			return fmt.Errorf("find message %s: %w", id, err)
+		case found.Banned:
+			return refusalOf(ctx, m.queries, userID, &roomID)
 		case !found.Member && !found.Moderates:
 			return Errorf(Forbidden, "You are not a member of this room.")
 		case found.Archived:

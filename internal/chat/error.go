@@ -11,6 +11,7 @@ const (
 	NotFound        Code = "not_found"       // there is no such thing, or it is hidden
 	Taken           Code = "taken"           // the name or id belongs to something else
 	Forbidden       Code = "forbidden"       // known who you are, and you may not
+	Banned          Code = "banned"          // from the room, or from all of the chat
 	Unauthenticated Code = "unauthenticated" // not known who you are
 	RateLimited     Code = "rate_limited"    // too much in a short time
 	Busy            Code = "busy"            // the server's queue is full

@@ -111,12 +111,23 @@ func (r *Rooms) Invite(ctx context.Context, user User, room Room, names string) 
 	case strings.ContainsRune(names, 0):
 		return wrong("names", "A name has no NUL character.")
 	}
-	unknown, err := r.queries.AddMembers(ctx, store.AddMembersParams{Actor: user.ID, RoomID: room.ID, Names: wanted})
+	refused, err := r.queries.AddMembers(ctx, store.AddMembersParams{Actor: user.ID, RoomID: room.ID, Names: wanted})
 	if err != nil {
 		return fmt.Errorf("add people to room %s: %w", room.ID, err)
 	}
-	if len(unknown) > 0 {
+	var unknown, banned []string
+	for _, one := range refused {
+		if one.Banned {
+			banned = append(banned, one.Name)
+		} else {
+			unknown = append(unknown, one.Name)
+		}
+	}
+	switch {
+	case len(unknown) > 0:
 		return &Error{Code: NotFound, Field: "names", Message: "Nobody was added, since there is no user called " + strings.Join(unknown, ", ") + "."}
+	case len(banned) > 0:
+		return &Error{Code: Forbidden, Field: "names", Message: "Nobody was added, since from this room are banned: " + strings.Join(banned, ", ") + "."}
 	}
 	return nil
 }
@@ -173,15 +184,16 @@ func (r *Rooms) SetOwner(ctx context.Context, user User, room Room, memberID uui
 	return nil
 }
 
-// Hidden returns, of users and rooms at the same index, the indexes of those where the user may not see the room.
-func (r *Rooms) Hidden(ctx context.Context, userIDs, roomIDs []uuid.UUID) ([]int, error) {
+// Hidden returns, of users and rooms at the same index, the indexes of those where the user may not see the room, and whether that is
+// for a ban.
+func (r *Rooms) Hidden(ctx context.Context, userIDs, roomIDs []uuid.UUID) (map[int]bool, error) {
 	rows, err := r.queries.HiddenRooms(ctx, store.HiddenRoomsParams{UserIds: userIDs, RoomIds: roomIDs})
 	if err != nil {
 		return nil, fmt.Errorf("look who may see %d rooms: %w", len(roomIDs), err)
 	}
-	hidden := make([]int, 0, len(rows))
-	for _, n := range rows {
-		hidden = append(hidden, int(n)-1)
+	hidden := make(map[int]bool, len(rows))
+	for _, row := range rows {
+		hidden[int(row.N)-1] = row.Banned || hidden[int(row.N)-1]
 	}
 	return hidden, nil
 }

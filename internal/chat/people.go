@@ -94,7 +94,7 @@ func (p *People) Create(ctx context.Context, name, password, role string) (User,
 }
 
 // SignIn returns the user with this name and password. The error is an [Error] of code Unauthenticated, the same for an
-// unknown name and a wrong password.
+// unknown name and a wrong password, or of code Banned.
 func (p *People) SignIn(ctx context.Context, name, password string) (User, error) {
 	refused := Errorf(Unauthenticated, "Name and password do not match. Check both and try again.")
 	name, err := checkUserName(name)
@@ -120,6 +120,9 @@ func (p *People) SignIn(ctx context.Context, name, password string) (User, error
 	}
 	if !matches || !known {
 		return User{}, refused
+	}
+	if err := refusal(ctx, p.queries, store.BanFromParams{UserID: row.ID}); err != nil {
+		return User{}, err
 	}
 	return User{ID: row.ID, Name: row.Name, Role: row.Role, CreatedAt: row.CreatedAt}, nil
 }

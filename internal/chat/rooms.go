@@ -53,14 +53,14 @@ func (r *Rooms) All(ctx context.Context) ([]Room, error) {
 	return rooms, nil
 }
 
-// BySlug returns the room at this address. The error is an [Error] of code NotFound where there is none.
+// BySlug returns the room at this address. The error is an [Error] of code NotFound where there is none, or of code Banned.
 func (r *Rooms) BySlug(ctx context.Context, userID uuid.UUID, slug string) (Room, error) {
 	if !utf8.ValidString(slug) || strings.ContainsRune(slug, 0) {
 		return Room{}, errNoRoom
 	}
 	row, err := r.queries.RoomBySlug(ctx, store.RoomBySlugParams{UserID: userID, Slug: slug})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Room{}, errNoRoom
+		return Room{}, refusalOr(ctx, r.queries, store.BanFromParams{UserID: userID, Slug: &slug}, errNoRoom)
 	}
 	if err != nil {
 		return Room{}, fmt.Errorf("find room %s: %w", slug, err)
@@ -68,11 +68,11 @@ func (r *Rooms) BySlug(ctx context.Context, userID uuid.UUID, slug string) (Room
 	return room(row), nil
 }
 
-// ByID returns the room with this id. The error is an [Error] of code NotFound where there is none.
+// ByID returns the room with this id. The error is an [Error] of code NotFound where there is none, or of code Banned.
 func (r *Rooms) ByID(ctx context.Context, userID, id uuid.UUID) (Room, error) {
 	row, err := r.queries.RoomByID(ctx, store.RoomByIDParams{UserID: userID, ID: id})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Room{}, errNoRoom
+		return Room{}, refusalOr(ctx, r.queries, store.BanFromParams{UserID: userID, RoomID: &id}, errNoRoom)
 	}
 	if err != nil {
 		return Room{}, fmt.Errorf("find room %s: %w", id, err)

@@ -50,7 +50,7 @@ func (s *Sessions) Start(ctx context.Context, userID uuid.UUID, userAgent string
 }
 
 // User returns whose session the token proves. Now and then it extends the session: then extended is its new end, else
-// zero. The error is an [Error] of code Unauthenticated where there is none or it has expired.
+// zero. The error is an [Error] of code Unauthenticated where there is none or it has expired, or of code Banned.
 func (s *Sessions) User(ctx context.Context, token string) (user User, extended time.Time, err error) {
 	row, err := s.queries.SessionUser(ctx, tokenHash(token))
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -58,6 +58,9 @@ func (s *Sessions) User(ctx context.Context, token string) (user User, extended 
 	}
 	if err != nil {
 		return User{}, time.Time{}, fmt.Errorf("look up a session: %w", err)
+	}
+	if row.Banned {
+		return User{}, time.Time{}, refusalOf(ctx, s.queries, row.ID, nil)
 	}
 	if time.Until(row.ExpiresAt) < SessionLife-renewAfter {
 		extended = time.Now().Add(SessionLife)

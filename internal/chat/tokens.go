@@ -85,11 +85,14 @@ func (t *Tokens) Revoke(ctx context.Context, user, name string) error {
 }
 
 // User returns as whom the bearer of the secret acts. The error is an [Error] of code Unauthenticated where there is no
-// such token or it has expired.
+// such token or it has expired, or of code Banned.
 func (t *Tokens) User(ctx context.Context, secret string) (User, error) {
 	row, err := t.queries.TokenUser(ctx, tokenHash(secret))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return User{}, Errorf(Unauthenticated, "The token is unknown, revoked or has expired.")
+	}
+	if err == nil && row.Banned {
+		return User{}, refusalOf(ctx, t.queries, row.ID, nil)
 	}
 	if err == nil && row.Touch {
 		// A read-only database or a full disk keeps nobody from reading; the next use tries again.

@@ -265,7 +265,7 @@ func (w *Writer) answer(s stored) {
 			if w.stored != nil && r.Outcome == "posted" {
 				w.stored(s.batch[i].RoomID, r.Seq)
 			}
-			s.batch[i].answer(r.Seq, outcomeError(r.Outcome, s.batch[i].Post))
+			s.batch[i].answer(r.Seq, w.outcomeError(r.Outcome, s.batch[i].Post))
 		}
 		return
 	case err == nil:
@@ -331,10 +331,14 @@ func (w *Writer) postReplies(ctx context.Context, batch []pending, arg store.Pos
 	return rows, err
 }
 
-func outcomeError(outcome string, p Post) error {
+func (w *Writer) outcomeError(outcome string, p Post) error {
 	switch outcome {
 	case "posted", "duplicate":
 		return nil
+	case "banned":
+		ctx, cancel := context.WithTimeout(context.Background(), attemptWithin)
+		defer cancel()
+		return refusalOf(ctx, w.queries, p.AuthorID, &p.RoomID)
 	case "id_taken":
 		return Errorf(Taken, "Another message has the id %s. Send yours under a new one.", p.ID)
 	case "room_not_found":

@@ -34,8 +34,11 @@ const (
 	bufferLength = 256
 )
 
-// errHidden ends a joined room that the user may not see any more.
-var errHidden = errors.New("the user may not see the room")
+// Errors that end a joined room.
+var (
+	errHidden = errors.New("the user may not see the room any more")
+	errBanned = errors.New("the user is banned from the room")
+)
 
 // dialect is what differs between the kinds of connection. Its methods are called by the connection's goroutines.
 type dialect interface {

@@ -126,6 +126,8 @@ func (p *page) open(c *conn, in pageIn) error {
 	switch {
 	case errors.As(err, &refused) && refused.Code == chat.NotFound:
 		c.answer(ended(id, feed.ErrGone))
+	case errors.As(err, &refused) && refused.Code == chat.Banned:
+		c.answer(ended(id, errBanned))
 	case errors.Is(err, feed.ErrAhead), errors.Is(err, feed.ErrGone):
 		c.answer(ended(id, err))
 	case err != nil:
@@ -267,6 +269,8 @@ func ended(room uuid.UUID, err error) []byte {
 		out.Type, out.Message = "reload", ""
 	case errors.Is(err, errHidden):
 		out.Message = "You are no longer in this room"
+	case errors.Is(err, errBanned):
+		out.Message = "You are banned from this room"
 	}
 	return frame(out)
 }

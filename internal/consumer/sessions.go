@@ -193,8 +193,12 @@ func (s *Sockets) checkRooms() {
 		}
 		return
 	}
-	for _, i := range hidden {
-		conns[i].dialect.ended(conns[i], joins[i], errHidden)
+	for i, banned := range hidden {
+		why := errHidden
+		if banned {
+			why = errBanned
+		}
+		conns[i].dialect.ended(conns[i], joins[i], why)
 	}
 }
 

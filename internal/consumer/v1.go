@@ -341,6 +341,8 @@ func (v *v1) ended(c *conn, j *joined, err error) {
 		reason = "set_back"
 	case errors.Is(err, errHidden):
 		reason = "removed"
+	case errors.Is(err, errBanned):
+		reason = "banned"
 	}
 	c.answer(frame(v1Left{Type: "left", Room: j.room.Slug, Reason: reason}))
 	c.leave(j)

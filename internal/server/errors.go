@@ -26,6 +26,7 @@ var statuses = map[chat.Code]struct {
 	chat.NotFound:        {http.StatusNotFound, "Not found"},
 	chat.Taken:           {http.StatusConflict, "Taken"},
 	chat.Forbidden:       {http.StatusForbidden, "Not allowed"},
+	chat.Banned:          {http.StatusForbidden, "Banned"},
 	chat.Unauthenticated: {http.StatusUnauthorized, "Not signed in"},
 	chat.RateLimited:     {http.StatusTooManyRequests, "Too fast"},
 	chat.Busy:            {http.StatusServiceUnavailable, "Busy"},
@@ -77,7 +78,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &e) {
 		f.Status, f.Title, f.Message = statuses[e.Code].status, statuses[e.Code].title, e.Message
 	}
-	if f.Status == http.StatusUnauthorized {
+	if f.Status == http.StatusUnauthorized || e != nil && e.Code == chat.Banned && of(r).user == nil {
 		f.SignIn = backTo(r)
 	}
 	if f.Status >= http.StatusInternalServerError {

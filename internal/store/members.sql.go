@@ -14,7 +14,7 @@ import (
 const addMember = `-- name: AddMember :exec
 WITH actor AS (SELECT set_config('chat.actor', $1::uuid::text, true))
 INSERT INTO chat.members (room_id, user_id)
-SELECT r.id, $1::uuid FROM chat.rooms r CROSS JOIN actor WHERE r.id = $2 AND r.archived_at IS NULL
+SELECT r.id, $1::uuid FROM chat.rooms r CROSS JOIN actor WHERE r.id = $2 AND r.archived_at IS NULL AND NOT chat.banned($1::uuid, r.id)
 ON CONFLICT DO NOTHING
 `
 
@@ -33,36 +33,43 @@ const addMembers = `-- name: AddMembers :many
 WITH actor AS (
     SELECT set_config('chat.actor', $1::uuid::text, true)
 ), given AS (
-    SELECT unnest($2::text[]) AS name
+    SELECT g.name, u.id, chat.banned(u.id, $2::uuid) AS banned
+    FROM (SELECT unnest($3::text[]) AS name) g LEFT JOIN chat.users u ON lower(u.name) = lower(g.name)
+), refused AS (
+    SELECT g.name, g.id IS NOT NULL AS banned FROM given g WHERE g.id IS NULL OR g.banned
 ), added AS (
     INSERT INTO chat.members (room_id, user_id)
-    SELECT $3::uuid, u.id FROM given g JOIN chat.users u ON lower(u.name) = lower(g.name) CROSS JOIN actor
-    WHERE NOT EXISTS (SELECT FROM given o WHERE NOT EXISTS (SELECT FROM chat.users v WHERE lower(v.name) = lower(o.name)))
+    SELECT $2::uuid, g.id FROM given g CROSS JOIN actor WHERE NOT EXISTS (SELECT FROM refused)
     ON CONFLICT DO NOTHING
 )
-SELECT g.name::text FROM given g WHERE NOT EXISTS (SELECT FROM chat.users u WHERE lower(u.name) = lower(g.name))
+SELECT r.name::text AS name, r.banned::boolean AS banned FROM refused r
 `
 
 type AddMembersParams struct {
 	Actor  uuid.UUID
-	Names  []string
 	RoomID uuid.UUID
+	Names  []string
 }
 
-// Returns the names of which there is no user.
-func (q *Queries) AddMembers(ctx context.Context, arg AddMembersParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, addMembers, arg.Actor, arg.Names, arg.RoomID)
+type AddMembersRow struct {
+	Name   string
+	Banned bool
+}
+
+// Returns the names of which there is no user, and those of who is banned from the room: then nobody is added.
+func (q *Queries) AddMembers(ctx context.Context, arg AddMembersParams) ([]AddMembersRow, error) {
+	rows, err := q.db.Query(ctx, addMembers, arg.Actor, arg.RoomID, arg.Names)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []AddMembersRow
 	for rows.Next() {
-		var g_name string
-		if err := rows.Scan(&g_name); err != nil {
+		var i AddMembersRow
+		if err := rows.Scan(&i.Name, &i.Banned); err != nil {
 			return nil, err
 		}
-		items = append(items, g_name)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -140,6 +147,7 @@ SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(conca
              WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
 FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id
 WHERE m.user_id = ANY ($1::uuid[])
+  AND NOT EXISTS (SELECT FROM chat.bans x WHERE x.user_id = m.user_id AND (x.room_id IS NULL OR x.room_id = m.room_id) AND x.until > now())
 `
 
 type MembershipsOfRow struct {

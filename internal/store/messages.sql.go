@@ -127,7 +127,7 @@ func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]HeadsRow, e
 
 const messageForChange = `-- name: MessageForChange :one
 SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, (m.body = '')::boolean AS erased, coalesce(m.deleted_by = $1, false)::boolean AS deleted_by_user,
-       (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member,
+       (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member, chat.banned(u.id, r.id)::boolean AS banned,
        (r.kind <> 'direct' AND (coalesce(b.role = 'owner', false) OR u.role = 'admin'))::boolean AS moderates
 FROM chat.messages m JOIN chat.rooms r ON r.id = m.room_id
 JOIN chat.users u ON u.id = $1
@@ -150,6 +150,7 @@ type MessageForChangeRow struct {
 	DeletedByUser bool
 	Archived      bool
 	Member        bool
+	Banned        bool
 	Moderates     bool
 }
 
@@ -165,6 +166,7 @@ func (q *Queries) MessageForChange(ctx context.Context, arg MessageForChangePara
 		&i.DeletedByUser,
 		&i.Archived,
 		&i.Member,
+		&i.Banned,
 		&i.Moderates,
 	)
 	return i, err

@@ -70,7 +70,7 @@ SELECT r.emoji, u.name
 FROM chat.messages m JOIN chat.rooms o ON o.id = m.room_id
 JOIN chat.reactions r ON r.room_id = m.room_id AND r.seq = m.seq JOIN chat.users u ON u.id = r.user_id
 LEFT JOIN chat.members b ON b.room_id = m.room_id AND b.user_id = $1
-WHERE m.id = $2 AND m.room_id = $3 AND m.deleted_at IS NULL AND (o.kind = 'public' OR b.user_id IS NOT NULL)
+WHERE m.id = $2 AND m.room_id = $3 AND m.deleted_at IS NULL AND (o.kind = 'public' OR b.user_id IS NOT NULL) AND NOT chat.banned($1, o.id)
 ORDER BY r.created_at, u.name
 `
 

@@ -135,9 +135,12 @@ const hiddenRooms = `-- name: HiddenRooms :many
 WITH given AS (
     SELECT unnest($1::uuid[]) AS user_id, unnest($2::uuid[]) AS room_id, generate_series(1, cardinality($1::uuid[])) AS n
 )
-SELECT g.n::int FROM given g JOIN chat.rooms r ON r.id = g.room_id
+SELECT g.n::int AS n, false AS banned FROM given g JOIN chat.rooms r ON r.id = g.room_id
 LEFT JOIN chat.members m ON m.room_id = g.room_id AND m.user_id = g.user_id
 WHERE r.kind <> 'public' AND m.user_id IS NULL
+UNION ALL
+SELECT g.n::int, true FROM given g JOIN chat.rooms r ON r.id = g.room_id
+JOIN chat.bans x ON x.user_id = g.user_id AND (x.room_id IS NULL OR x.room_id = g.room_id) WHERE x.until > now()
 `
 
 type HiddenRoomsParams struct {
@@ -145,20 +148,26 @@ type HiddenRoomsParams struct {
 	RoomIds []uuid.UUID
 }
 
-// Of users and rooms at the same index, the indexes, from 1, where the user may not see the room. A room that is gone is not hidden.
-func (q *Queries) HiddenRooms(ctx context.Context, arg HiddenRoomsParams) ([]int32, error) {
+type HiddenRoomsRow struct {
+	N      int32
+	Banned bool
+}
+
+// Of users and rooms at the same index, the indexes, from 1, where the user may not see the room, and whether that is for a ban. A room
+// that is gone is not hidden.
+func (q *Queries) HiddenRooms(ctx context.Context, arg HiddenRoomsParams) ([]HiddenRoomsRow, error) {
 	rows, err := q.db.Query(ctx, hiddenRooms, arg.UserIds, arg.RoomIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int32
+	var items []HiddenRoomsRow
 	for rows.Next() {
-		var g_n int32
-		if err := rows.Scan(&g_n); err != nil {
+		var i HiddenRoomsRow
+		if err := rows.Scan(&i.N, &i.Banned); err != nil {
 			return nil, err
 		}
-		items = append(items, g_n)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -182,7 +191,7 @@ LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
     FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> $1
 ) d ON true
-WHERE r.id = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL)
+WHERE r.id = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL) AND NOT chat.banned($1, r.id)
 `
 
 type RoomByIDParams struct {
@@ -257,7 +266,7 @@ LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
     FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> $1
 ) d ON true
-WHERE r.slug = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL)
+WHERE r.slug = $2 AND (r.kind = 'public' OR m.user_id IS NOT NULL) AND NOT chat.banned($1, r.id)
 `
 
 type RoomBySlugParams struct {
@@ -332,7 +341,8 @@ LEFT JOIN LATERAL (
     SELECT string_agg(u.name, ', ' ORDER BY lower(u.name)) AS names, (array_agg(u.id ORDER BY lower(u.name)))[1] AS other
     FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) u WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> $1
 ) d ON true
-WHERE m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL
+WHERE (m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL)
+  AND NOT EXISTS (SELECT FROM chat.bans x WHERE x.user_id = $1 AND (x.room_id IS NULL OR x.room_id = r.id) AND x.until > now())
 `
 
 type RoomsForRow struct {

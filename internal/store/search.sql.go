@@ -24,7 +24,7 @@ LEFT JOIN LATERAL (
     SELECT string_agg(o.name, ', ' ORDER BY lower(o.name)) AS names, (array_agg(o.id ORDER BY lower(o.name)))[1] AS other
     FROM chat.members c CROSS JOIN LATERAL (SELECT x.id, x.name FROM chat.users x WHERE x.id = c.user_id OFFSET 0) o WHERE r.kind = 'direct' AND c.room_id = r.id AND c.user_id <> $1
 ) d ON true
-WHERE m.deleted_at IS NULL AND (r.kind = 'public' OR v.user_id IS NOT NULL)
+WHERE m.deleted_at IS NULL AND (r.kind = 'public' OR v.user_id IS NOT NULL) AND NOT chat.banned($1, r.id)
 ORDER BY g.n
 `
 
@@ -127,7 +127,8 @@ func (q *Queries) FoundPeople(ctx context.Context, arg FoundPeopleParams) ([]Fou
 const foundRooms = `-- name: FoundRooms :many
 SELECT r.id, r.slug, r.name, r.topic, r.kind, (r.archived_at IS NOT NULL)::boolean AS archived, (m.user_id IS NOT NULL)::boolean AS member
 FROM unnest(ARRAY(SELECT chat.search_rooms($1::uuid, $2::text, $3::int))) WITH ORDINALITY AS f (id, n)
-JOIN chat.rooms r ON r.id = f.id LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1 ORDER BY f.n
+JOIN chat.rooms r ON r.id = f.id LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
+WHERE NOT chat.banned($1, r.id) ORDER BY f.n
 `
 
 type FoundRoomsParams struct {

@@ -66,7 +66,7 @@ func (q *Queries) ExtendSession(ctx context.Context, arg ExtendSessionParams) er
 }
 
 const sessionUser = `-- name: SessionUser :one
-SELECT u.id, u.name, u.role, u.created_at, s.expires_at
+SELECT u.id, u.name, u.role, u.created_at, s.expires_at, chat.banned(u.id, NULL)::boolean AS banned
 FROM chat.sessions s JOIN chat.users u ON u.id = s.user_id
 WHERE s.token_hash = $1 AND s.expires_at > now()
 `
@@ -77,6 +77,7 @@ type SessionUserRow struct {
 	Role      string
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	Banned    bool
 }
 
 func (q *Queries) SessionUser(ctx context.Context, tokenHash []byte) (SessionUserRow, error) {
@@ -88,15 +89,16 @@ func (q *Queries) SessionUser(ctx context.Context, tokenHash []byte) (SessionUse
 		&i.Role,
 		&i.CreatedAt,
 		&i.ExpiresAt,
+		&i.Banned,
 	)
 	return i, err
 }
 
 const standingSessions = `-- name: StandingSessions :many
-SELECT token_hash FROM chat.sessions WHERE token_hash = ANY ($1::bytea[]) AND expires_at > now()
+SELECT token_hash FROM chat.sessions s WHERE token_hash = ANY ($1::bytea[]) AND expires_at > now() AND NOT chat.banned(s.user_id, NULL)
 `
 
-// Those of the sessions that have not ended.
+// Those of the sessions that have not ended, and whose user is not banned from all of the chat.
 func (q *Queries) StandingSessions(ctx context.Context, tokenHashes [][]byte) ([][]byte, error) {
 	rows, err := q.db.Query(ctx, standingSessions, tokenHashes)
 	if err != nil {

@@ -56,10 +56,10 @@ func (q *Queries) RevokeToken(ctx context.Context, arg RevokeTokenParams) (int64
 }
 
 const standingTokens = `-- name: StandingTokens :many
-SELECT token_hash FROM chat.tokens WHERE token_hash = ANY ($1::bytea[]) AND expires_at > now()
+SELECT token_hash FROM chat.tokens t WHERE token_hash = ANY ($1::bytea[]) AND expires_at > now() AND NOT chat.banned(t.user_id, NULL)
 `
 
-// Those of the tokens that have not ended.
+// Those of the tokens that have not ended, and whose user is not banned from all of the chat.
 func (q *Queries) StandingTokens(ctx context.Context, tokenHashes [][]byte) ([][]byte, error) {
 	rows, err := q.db.Query(ctx, standingTokens, tokenHashes)
 	if err != nil {
@@ -81,7 +81,7 @@ func (q *Queries) StandingTokens(ctx context.Context, tokenHashes [][]byte) ([][
 }
 
 const tokenUser = `-- name: TokenUser :one
-SELECT u.id, u.name, u.role, u.created_at, (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS touch
+SELECT u.id, u.name, u.role, u.created_at, (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS touch, chat.banned(u.id, NULL)::boolean AS banned
 FROM chat.tokens t JOIN chat.users u ON u.id = t.user_id
 WHERE t.token_hash = $1 AND t.expires_at > now()
 `
@@ -92,6 +92,7 @@ type TokenUserRow struct {
 	Role      string
 	CreatedAt time.Time
 	Touch     bool
+	Banned    bool
 }
 
 func (q *Queries) TokenUser(ctx context.Context, tokenHash []byte) (TokenUserRow, error) {
@@ -103,6 +104,7 @@ func (q *Queries) TokenUser(ctx context.Context, tokenHash []byte) (TokenUserRow
 		&i.Role,
 		&i.CreatedAt,
 		&i.Touch,
+		&i.Banned,
 	)
 	return i, err
 }
