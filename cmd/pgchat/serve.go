@@ -134,6 +134,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 			}
 			return pages.People(shown)
 		},
+		Announcements: chat.NewAnnouncements(pool), RenderAnnouncements: pages.Announcements,
 	})
 	if err := sockets.Start(ctx); err != nil {
 		return err

@@ -59,6 +59,8 @@ type dialect interface {
 	unread(c unread.Changes) []byte
 	// typing tells who is typing.
 	typing(j *joined, names []string) []byte
+	// announced tells all that is announced.
+	announced(list []chat.Announcement) []byte
 	// ended tells that the room delivers nothing more.
 	ended(c *conn, j *joined, err error)
 }

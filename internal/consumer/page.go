@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 
 	"github.com/google/uuid"
@@ -53,6 +54,10 @@ type pageOut struct {
 	Typing  *[]string `json:"typing,omitempty"` // names
 	People  any       `json:"people,omitempty"`
 	Lines   string    `json:"lines,omitempty"` // HTML
+
+	Payload       json.RawMessage `json:"payload,omitempty"`
+	Announcements *string         `json:"announcements,omitempty"` // HTML
+
 	Code    chat.Code `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Target  string    `json:"target,omitempty"`
@@ -193,6 +198,9 @@ func within(room uuid.UUID, selector string) string {
 func (p *page) event(j *joined, e *feed.Event) []byte {
 	at := j.room.ID
 	return e.Encoded("page", func(e *feed.Event) any { //nolint:forcetypeassert // made here
+		if e.Signal != nil {
+			return frame(pageOut{Type: "group", Room: at.String(), Payload: e.Signal})
+		}
 		if e.Last > 0 {
 			return frame(pageOut{ // which the page's script puts in, some at a time where they come fast
 				Type: "messages", Room: at.String(), First: e.First, Last: e.Last, Content: string(p.sockets.cfg.RenderMessages(e.Messages)),

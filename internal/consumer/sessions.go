@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
 )
 
 const (
@@ -26,12 +27,27 @@ func (s *Sockets) Receive(_, payload string) {
 		Members   []struct{ User uuid.UUID }
 		Rooms     []struct{ Room uuid.UUID }
 		Status    []struct{ User uuid.UUID }
+
+		Disconnect    []uuid.UUID
+		Announcements bool
 	}
-	if err := json.Unmarshal([]byte(payload), &activity); err != nil || activity.SignedOut == nil && activity.Members == nil && activity.Rooms == nil && activity.Status == nil {
+	if err := json.Unmarshal([]byte(payload), &activity); err != nil || activity.SignedOut == nil && activity.Members == nil && activity.Rooms == nil && activity.Status == nil && activity.Disconnect == nil && !activity.Announcements {
+		return
+	}
+	if activity.Announcements {
+		s.announceSoon()
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if activity.Disconnect != nil {
+		for c := range s.conns {
+			if slices.Contains(activity.Disconnect, c.user.ID) {
+				c.end(websocket.CloseServiceRestart, "disconnected by an administrator")
+			}
+		}
+		return
+	}
 	if activity.Status != nil {
 		if len(activity.Status) == 0 {
 			s.allStaleLocked()
@@ -66,6 +82,7 @@ func (s *Sockets) checkAllSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.checkAll, s.seeAll = true, true
+	s.announceSoon()
 	s.allStaleLocked()
 	s.checkSoon()
 }
@@ -84,6 +101,7 @@ func (s *Sockets) look() {
 	check, ping := time.NewTicker(checkEvery), time.NewTicker(pingEvery/pingParts)
 	defer check.Stop()
 	defer ping.Stop()
+	defer s.announceStop()
 	var toPing []*conn
 	for {
 		select {
@@ -92,6 +110,8 @@ func (s *Sockets) look() {
 		case <-s.soon:
 			s.checkSessions(false)
 			s.checkRooms()
+		case <-s.toAnnounce:
+			s.announce()
 		case <-check.C:
 			s.checkSessions(true)
 			s.trim()

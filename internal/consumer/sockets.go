@@ -42,20 +42,25 @@ type Sockets struct {
 	people   singleflight.Group
 	toRead   chan struct{} // it is to be read how people are
 
-	mu         sync.Mutex
-	conns      map[*conn]struct{}
-	rooms      map[uuid.UUID]*roomOnline
-	check      map[uuid.UUID]bool // users whose sessions are to be looked at
-	checkAll   bool
-	see        map[uuid.UUID]bool // users and rooms of which it is to be looked at who may see what
-	seeAll     bool
-	looked     map[uuid.UUID]map[*conn]struct{} // who looks at whom
-	stale      map[uuid.UUID]struct{}           // of whom it is to be read how they are
-	draining   bool
-	came       int // connections, ever; and how many when memory was trimmed, and when it was last thought of
-	trimmed    int
-	cameBefore int
-	empty      *sync.Cond // conns has become empty
+	toAnnounce   chan struct{} // what is announced is to be read
+	nextAnnounce *time.Timer   // when an announcement ends; look's
+
+	mu          sync.Mutex
+	announced   []chat.Announcement // current ones
+	announcedAt time.Time           // when that has changed
+	conns       map[*conn]struct{}
+	rooms       map[uuid.UUID]*roomOnline
+	check       map[uuid.UUID]bool // users whose sessions are to be looked at
+	checkAll    bool
+	see         map[uuid.UUID]bool // users and rooms of which it is to be looked at who may see what
+	seeAll      bool
+	looked      map[uuid.UUID]map[*conn]struct{} // who looks at whom
+	stale       map[uuid.UUID]struct{}           // of whom it is to be read how they are
+	draining    bool
+	came        int // connections, ever; and how many when memory was trimmed, and when it was last thought of
+	trimmed     int
+	cameBefore  int
+	empty       *sync.Cond // conns has become empty
 }
 
 // Config is what the consumers stand on.
@@ -70,13 +75,17 @@ type Config struct {
 	Sessions *chat.Sessions
 	Tokens   *chat.Tokens
 	People   *chat.People
+
+	Announcements *chat.Announcements
 	// PostLimit limits what one user posts and changes.
 	PostLimit *chat.Limiter[uuid.UUID]
 	// RenderMessages, RenderLines and RenderPeople make the HTML that is put into pages.
 	RenderMessages func([]chat.Message) []byte
 	RenderLines    func([]chat.Line) []byte
 	RenderPeople   func([]presence.Person) []byte
-	Log            *slog.Logger
+
+	RenderAnnouncements func([]chat.Announcement) []byte
+	Log                 *slog.Logger
 }
 
 // Proof is what a connection's user was recognised by; it is looked at again from time to time.
@@ -89,7 +98,7 @@ type Proof struct {
 func New(cfg Config) *Sockets {
 	s := &Sockets{
 		cfg: cfg, metrics: newMetrics(), conns: map[*conn]struct{}{}, rooms: map[uuid.UUID]*roomOnline{}, check: map[uuid.UUID]bool{}, see: map[uuid.UUID]bool{},
-		looked: map[uuid.UUID]map[*conn]struct{}{}, stale: map[uuid.UUID]struct{}{}, toRead: make(chan struct{}, 1),
+		looked: map[uuid.UUID]map[*conn]struct{}{}, stale: map[uuid.UUID]struct{}{}, toRead: make(chan struct{}, 1), toAnnounce: make(chan struct{}, 1),
 		ended: make(chan struct{}), soon: make(chan struct{}, 1), toWrite: make(chan *conn),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: bufferLength, WriteBufferSize: bufferLength, WriteBufferPool: &sync.Pool{},
@@ -107,6 +116,7 @@ func New(cfg Config) *Sockets {
 func (s *Sockets) Start(ctx context.Context) error {
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.channel = s.cfg.Layer.Open(s)
+	s.announceSoon()
 	go s.look()
 	s.telling.Go(s.readPeople)
 	return s.cfg.Layer.GroupAdd(ctx, unread.Group, s.channel)
@@ -156,6 +166,9 @@ func (s *Sockets) serve(w http.ResponseWriter, r *http.Request, upgrader *websoc
 	draining := s.draining
 	s.conns[c] = struct{}{}
 	s.came++
+	if len(s.announced) > 0 || time.Since(s.announcedAt) < time.Minute { // the page may have been made before
+		c.answer(d.announced(s.announced))
+	}
 	s.mu.Unlock()
 	s.metrics.opened.WithLabelValues(d.name()).Inc()
 	if draining {

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -120,6 +121,12 @@ type v1NewHistory struct {
 	Type    string `json:"type"`
 	Room    string `json:"room"`
 	History string `json:"history"`
+}
+
+type v1Group struct {
+	Type    string          `json:"type"`
+	Room    string          `json:"room"`
+	Payload json.RawMessage `json:"payload"`
 }
 
 type v1Left struct {
@@ -265,6 +272,9 @@ func (v *v1) acknowledged(j *joined, id string, seq int64) []byte {
 
 func (v *v1) event(j *joined, e *feed.Event) []byte {
 	return e.Encoded("v1 "+j.room.Slug, func(e *feed.Event) any { //nolint:forcetypeassert // made here
+		if e.Signal != nil {
+			return frame(v1Group{Type: "group", Room: j.room.Slug, Payload: e.Signal})
+		}
 		if e.Last > 0 {
 			return frame(v1Messages{Type: "messages", Room: j.room.Slug, Messages: v1List(e.Messages)})
 		}

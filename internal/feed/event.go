@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"encoding/json"
 	"sync"
 
 	"github.com/pgchat/pgchat/internal/chat"
@@ -17,6 +18,8 @@ type Event struct {
 	Changes           []chat.Message // ascending by rev; a message that changed twice stands under its latest rev alone
 	Lines             []chat.Line    // ascending by rev
 
+	Signal json.RawMessage // what was sent to the room, for who is there at the moment: neither messages nor changes; nil: nothing
+
 	after   chat.Cursor // what the room had delivered after it
 	encoded sync.Map    // by format
 }
@@ -32,7 +35,7 @@ func (e *Event) Encoded(format string, make func(*Event) any) any {
 }
 
 func (e *Event) bytes() int {
-	n := 0
+	n := len(e.Signal)
 	for _, m := range e.Messages {
 		n += len(m.Body) + len(m.Extra) + 100
 	}

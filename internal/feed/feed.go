@@ -160,6 +160,7 @@ type payload struct {
 	Presence bool             `json:"presence"`
 	Gone     bool             `json:"gone"`   // the room was deleted, or the database was set back: it is compared
 	Typing   []string         `json:"typing"` // names
+	Event    json.RawMessage  `json:"event"`  // see chat.group_send
 }
 
 type payloadMessage struct {
@@ -212,6 +213,9 @@ func (f *Feed) Receive(name, text string) {
 	}
 	if len(p.Typing) > 0 {
 		r.typed(p.Typing)
+	}
+	if p.Event != nil {
+		r.signal(p.Event)
 	}
 	if p.Last > 0 || p.RevLast > 0 {
 		r.receive(p)

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -129,14 +130,14 @@ func (r *room) subscribe(ctx context.Context, after chat.Cursor, wake func()) (*
 		}
 		r.feed.compare(r)
 	}
-	s := &Subscription{room: r, at: after, wake: wake}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
 		return nil, errEnded
 	}
+	s := &Subscription{room: r, at: after, since: r.first + int64(len(r.ring)), wake: wake}
 	if after == Now {
-		s.at, s.next = r.cursor, r.first+int64(len(r.ring))
+		s.at, s.next = r.cursor, s.since
 	}
 	s.at.History = r.cursor.History
 	r.subs[s] = struct{}{}
@@ -168,6 +169,15 @@ func (r *room) receive(p payload) {
 			return
 		}
 		r.deliverLocked(e)
+	}
+}
+
+// signal hands on what was sent to the room.
+func (r *room) signal(event json.RawMessage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isReady && r.err == nil {
+		r.deliverLocked(&Event{Signal: event})
 	}
 }
 

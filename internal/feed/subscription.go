@@ -11,11 +11,12 @@ const takeAtOnce = 64 // events in one Update
 
 // Subscription is somebody's place in a room. Next and Close are called by one goroutine at a time.
 type Subscription struct {
-	room *room
-	at   chat.Cursor // what it was handed
-	next int64       // the number of the room's event that comes next
-	wake func()
-	once sync.Once
+	room  *room
+	at    chat.Cursor // what it was handed
+	next  int64       // the number of the room's event that comes next
+	since int64       // the number of the first event after it began
+	wake  func()
+	once  sync.Once
 }
 
 // Update is what is new for a subscription.
@@ -50,6 +51,9 @@ func (s *Subscription) Next(ctx context.Context) (Update, error) {
 	} else {
 		i := int(max(0, s.next-r.first))
 		for ; i < len(r.ring) && len(u.Events) < takeAtOnce; i++ {
+			if r.ring[i].Signal != nil && r.first+int64(i) < s.since {
+				continue // it was for who was there
+			}
 			if e := r.ring[i].beyond(s.at); e != nil {
 				u.Events, s.at = append(u.Events, e), e.moves(s.at)
 			}

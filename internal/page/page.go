@@ -35,6 +35,8 @@ type Base struct {
 	Rooms  []chat.Room          // for the sidebar
 	People map[uuid.UUID]Person // how the user is, and those with whom they have a direct conversation
 	Notice string               // one line above a form
+
+	Announcements []chat.Announcement // that the reader has not dismissed
 }
 
 // SignIn is the sign-in page. Errors are by field; "" is the whole form.
@@ -185,6 +187,11 @@ func (p *Pages) Messages(messages []chat.Message) []byte {
 
 // People is the inside of the list of people.
 func (p *Pages) People(people []Person) []byte { return p.fragment("people", people) }
+
+// Announcements is the inside of the place for what is announced.
+func (p *Pages) Announcements(list []chat.Announcement) []byte {
+	return p.fragment("announced", list)
+}
 
 // Window is the fragment with some of a room's messages: a link to what is older still, if there is, the notice, if there
 // is, and the messages, that which was asked for marked.

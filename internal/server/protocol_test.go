@@ -137,6 +137,12 @@ func TestTheServerSpeaksAsTheProtocolsDocumentSays(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		switch want["type"] {
+		case "announcements":
+			s.exec(t, `select chat.announce('Maintenance at 18:00', until => now() + interval '1 hour')`)
+		case "group":
+			s.exec(t, `select chat.group_send('general', '{"build": "green"}')`)
+		}
 		found := false
 		for !found {
 			for i, got := range waiting {
@@ -159,7 +165,7 @@ func TestTheServerSpeaksAsTheProtocolsDocumentSays(t *testing.T) {
 	}
 	// Every code that the server has for frames is in the document.
 	for _, code := range []chat.Code{
-		chat.BadFrame, chat.Invalid, chat.NotFound, chat.NotJoined, chat.CursorAhead, chat.Forbidden, chat.Taken, chat.RateLimited, chat.Busy, chat.TooLarge, chat.Unavailable,
+		chat.BadFrame, chat.Invalid, chat.NotFound, chat.NotJoined, chat.CursorAhead, chat.Forbidden, chat.Banned, chat.Taken, chat.RateLimited, chat.Busy, chat.TooLarge, chat.Unavailable,
 	} {
 		if !strings.Contains(string(text), "| `"+string(code)+"` |") {
 			t.Errorf("docs/protocol.md lacks the code %s", code)

@@ -26,7 +26,7 @@ func (s *Server) base(r *http.Request) (page.Base, error) {
 		}
 	}
 	people, err := s.people(r.Context(), ids)
-	return page.Base{User: user, Rooms: rooms, People: people}, err
+	return page.Base{User: user, Rooms: rooms, People: people, Announcements: s.announced(r)}, err
 }
 
 // people is how these users are.

@@ -134,6 +134,7 @@ func (s *Server) Handler() http.Handler {
 	route("POST /rooms/{slug}/preferences", s.inRoom(s.prefer, s.tellRoom))
 	route("GET /direct/new", s.signedIn(s.newDirect))
 	route("POST /direct", s.signedIn(s.direct))
+	route("POST /announcements/{id}/dismiss", s.signedIn(s.dismiss))
 	route("GET /status", s.signedIn(s.statusForm))
 	route("POST /status", s.signedIn(s.setStatus))
 	route("POST /status/dnd", s.signedIn(s.doNotDisturb))

@@ -94,7 +94,8 @@ func startOn(t *testing.T, owner *pgxpool.Pool, signupOpen bool, limits chat.Fil
 	sockets := consumer.New(consumer.Config{
 		Layer: carrier, Feed: rooms, Presence: online, Unread: hub, Writer: writer, Log: log, RenderMessages: pages.Messages, RenderLines: pages.Lines,
 		Sessions: sessions, Tokens: chat.NewTokens(pool), Rooms: chat.NewRooms(pool), Messages: messages, People: people, PostLimit: posts,
-		RenderPeople: func([]presence.Person) []byte { return nil },
+		RenderPeople:  func([]presence.Person) []byte { return nil },
+		Announcements: chat.NewAnnouncements(pool), RenderAnnouncements: pages.Announcements,
 	})
 	if err := sockets.Start(ctx); err != nil {
 		t.Fatal(err)

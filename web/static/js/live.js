@@ -153,6 +153,16 @@ const live = (() => {
     reads.clear();
   }
 
+  // --- what is announced ----------------------------------------------------------------------------------------------
+  const announced = document.getElementById("announcements");
+  function hideDismissed() { // the cookie has the ids of what was dismissed
+    for (const form of [...announced.children]) if (document.cookie.includes(form.getAttribute("action").split("/")[2])) form.remove();
+  }
+  announced.addEventListener("submit", async (e) => {
+    e.preventDefault();
+    try { await ask(e.target.action, { id: "" }); hideDismissed(); } catch (error) { toast(error.message); }
+  });
+
   // --- the connection -----------------------------------------------------------------------------------------------
   function open() {
     caughtUp = !view;
@@ -197,6 +207,7 @@ const live = (() => {
       if (frame.lists) dispatchEvent(new Event("pgchat:lists"));
       return;
     }
+    if (frame.type === "announcements") { announced.innerHTML = frame.announcements; hideDismissed(); e.preventDefault(); return; }
     if (frame.type === "people") { people.learn(frame.people, !frame.room); return; }
     if (frame.room !== view?.room) { e.preventDefault(); return; } // of a room that was open before
     switch (frame.type) {
@@ -208,6 +219,10 @@ const live = (() => {
       case "gone":
         view.end(frame.message, "To all rooms", "/rooms");
         showState();
+        break;
+      case "group": // chat.group_send: for scripts that somebody adds to the page
+        document.dispatchEvent(new CustomEvent("pgchat:group", { detail: { room: view.slug, payload: frame.payload } }));
+        e.preventDefault();
         break;
       case "reload":
         location.reload();
