@@ -76,8 +76,8 @@ func TestAnnouncementsShowWhileTheyLast(t *testing.T) {
 	one, two := startTwo(t)
 	ada := liveOn(t, one, two, "ada")
 	texts := func(f map[string]any) (all string) {
-		for _, a := range f["announcements"].([]any) { //nolint:forcetypeassert // as documented
-			all += a.(map[string]any)["text"].(string) + ";" //nolint:forcetypeassert // as documented
+		for _, a := range f["announcements"].([]any) {
+			all += a.(map[string]any)["text"].(string) + ";"
 		}
 		return all
 	}

@@ -100,9 +100,9 @@ func TestRoomsAreMadeArchivedAndPeopled(t *testing.T) {
 		`chat.create_room('Release planning', topic => 'What comes next', owner => 'ADA', members => '{eve,ada}')`: "release-planning",
 		`chat.create_room('Release: planning!', kind => 'private')`:                                                "release-planning",
 		`chat.create_room(' ... ', slug => 'dots')`:                                                                "",
-		`chat.create_room('…')`:                           "room",
-		`chat.create_room('New')`:                         "new-room",
-		`chat.create_room('Everybody', everyone => true)`: "everybody",
+		`chat.create_room('…')`:                                                                                    "room",
+		`chat.create_room('New')`:                                                                                  "new-room",
+		`chat.create_room('Everybody', everyone => true)`:                                                          "everybody",
 	} {
 		var got string
 		err := pool.QueryRow(t.Context(), `select `+call).Scan(&got)
