@@ -638,5 +638,6 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 DROP FUNCTION chat.verdict(boolean, uuid, uuid, uuid, timestamptz, text), chat.unban(text, text), chat.ban(text, text, text, timestamptz);
+DROP FUNCTION chat.refuse_banned(uuid, uuid), chat.banned(uuid, uuid);
 DROP TABLE chat.bans;
-DROP FUNCTION chat.bans_tell(), chat.refuse_banned(uuid, uuid), chat.banned(uuid, uuid);
+DROP FUNCTION chat.bans_tell();
