@@ -138,7 +138,14 @@ func (p *Presence) Stop(ctx context.Context) error {
 	}
 	p.stop()
 	<-p.done
-	if err := p.queries.RemoveInstance(ctx, p.instance.ID); err != nil {
+	err := p.queries.RemoveInstance(ctx, p.instance.ID)
+	for range 10 { // connections that the pool had may have been lost meanwhile
+		if !pgconn.SafeToRetry(err) {
+			break
+		}
+		err = p.queries.RemoveInstance(ctx, p.instance.ID)
+	}
+	if err != nil {
 		return fmt.Errorf("remove the instance: %w", err)
 	}
 	return nil

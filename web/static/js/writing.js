@@ -107,6 +107,8 @@ function Writing(area, { slug, box, send, room }) {
       if (e.key === "Enter") { turn++; close(); }
       return;
     }
+    const chosen = list.children[at].dataset.text;
+    if (e.key === "Enter" && chosen[0] !== "/" && chosen === area.value.slice(word.from, area.selectionStart)) { turn++; close(); return; } // it is typed whole: Enter sends
     const step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
     if (step) mark(at + step);
     else if ((e.key === "Enter" || e.key === "Tab") && !e.shiftKey) take(at);
