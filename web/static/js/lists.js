@@ -29,26 +29,14 @@
     }
   }
 
-  // One answer is awaited at a time: an older one that comes last would undo a newer one.
-  let under = false, stale = false;
-  async function renew() {
-    stale = true;
-    if (under) return;
-    under = true;
-    while (stale) {
-      stale = false;
-      const parts = () => [...document.querySelectorAll("[data-listed]")], [{ dataset: { listed } }] = parts();
-      try {
-        const answer = await fetch(listed, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
-        const text = await answer.text();
-        if (!answer.ok && answer.status < 500) live.toast(text, { href: "/rooms", label: "To all rooms" }); // it is no longer theirs
-        if (!answer.ok || answer.redirected) break;
-        const fresh = [...live.parse(text).querySelectorAll("[data-listed]")], focused = document.activeElement;
-        parts().forEach((part, i) => become(part, fresh[i]));
-        if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
-      } catch { break; } // the server cannot be reached: the next connection tells
-    }
-    under = false;
-  }
-  addEventListener("pgchat:lists", renew);
+  const parts = () => [...document.querySelectorAll("[data-listed]")];
+  addEventListener("pgchat:lists", live.latest(async () => {
+    const answer = await fetch(parts()[0].dataset.listed, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
+    const text = await answer.text();
+    if (!answer.ok && answer.status < 500) live.toast(text, { href: "/rooms", label: "To all rooms" }); // it is no longer theirs
+    if (!answer.ok || answer.redirected) return;
+    const fresh = [...live.parse(text).querySelectorAll("[data-listed]")], focused = document.activeElement;
+    parts().forEach((part, i) => become(part, fresh[i]));
+    if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+  }));
 })();

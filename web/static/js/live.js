@@ -47,6 +47,23 @@ const live = (() => {
     fragment.innerHTML = html;
     return fragment.content;
   }
+  // latest has look, which shows what the server says, called once at a time, and once more where it was asked for meanwhile: an older
+  // answer that comes last would undo a newer one. Where look fails the next connection asks again.
+  function latest(look) {
+    let under = false, again = false;
+    return async () => {
+      again = true;
+      if (under) return;
+      under = true;
+      try {
+        while (again) {
+          again = false;
+          await look();
+        }
+      } catch { again = false; }
+      under = false;
+    };
+  }
   // script loads a script that is rarely used, once.
   const scripts = new Map();
   function script(src, why) {
@@ -261,7 +278,7 @@ const live = (() => {
   }
 
   return {
-    user, store, load, toast, ask, parse, script, showState, settle,
+    user, store, load, toast, ask, parse, latest, script, showState, settle,
     get ended() { return ended; },
     // show makes the room that the page shows the open one.
     show(shown) { view = shown; open(); },

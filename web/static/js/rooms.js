@@ -82,25 +82,14 @@
     if (sidebar.stamp(view.room)) refreshOld(); // it was kept, or fetched ahead
   }
 
-  // The room may be called otherwise, have another topic, be archived, or be no longer the reader's. One answer is awaited
-  // at a time: an older one that comes last would undo a newer one.
+  // The room may be called otherwise, have another topic, be archived, or be no longer the reader's.
   const outdated = () => sidebar.stamp(view.room) !== view.root.dataset.stamp;
-  let refreshing = false, again = false;
-  async function refresh() {
-    again = true;
-    if (refreshing) return;
-    refreshing = true;
-    try {
-      while (again) {
-        again = false;
-        const at = path;
-        ahead.delete(at);
-        const fresh = live.parse(await fetchRoom(at)).getElementById("view");
-        if (at === path) renew(fresh);
-      }
-    } catch { /* the next connection asks again */ }
-    refreshing = false;
-  }
+  const refresh = live.latest(async () => {
+    const at = path;
+    ahead.delete(at);
+    const fresh = live.parse(await fetchRoom(at)).getElementById("view");
+    if (at === path) renew(fresh);
+  });
   function renew(fresh) {
     const foot = (root) => root.querySelector("#composer") ? "" : root.querySelector(".closed").textContent;
     if (foot(fresh) !== foot(view.root)) { show(path, { root: fresh }); return; }

@@ -101,27 +101,24 @@ const sidebar = (() => {
   });
   addEventListener("storage", (e) => { if (e.key === said) line.hidden = true; }); // in another page
 
-  let loading = null;
-  async function load() { // the list anew
-    try {
-      const fresh = new Map([...live.parse(await live.ask("/sidebar")).querySelectorAll("li")].map((li) => [li.dataset.room, li]));
-      // What is there stays the same element: somebody may be about to click on it.
-      for (const li of items()) {
-        const now = fresh.get(li.dataset.room);
-        fresh.delete(li.dataset.room);
-        if (!now) { li.remove(); continue; }
-        const a = li.querySelector("a"), then = now.querySelector("a");
-        for (const name of li.getAttributeNames()) if (!now.hasAttribute(name)) li.removeAttribute(name);
-        for (const { name, value } of now.attributes) li.setAttribute(name, value);
-        a.href = then.getAttribute("href");
-        a.querySelector(":scope > span:not(.face)").textContent = li.dataset.name;
-        if (a.firstElementChild.outerHTML !== then.firstElementChild.outerHTML) a.firstElementChild.replaceWith(then.firstElementChild);
-      }
-      for (const li of fresh.values()) document.getElementById("other-rooms").append(li);
-      showAll();
-      dispatchEvent(new Event("pgchat:rooms")); // what is read of them now is not older than the list
-    } catch { /* the server cannot be reached: it is told anew after the next connection */ }
-  }
+  const load = live.latest(async () => { // the list anew
+    const fresh = new Map([...live.parse(await live.ask("/sidebar")).querySelectorAll("li")].map((li) => [li.dataset.room, li]));
+    // What is there stays the same element: somebody may be about to click on it.
+    for (const li of items()) {
+      const now = fresh.get(li.dataset.room);
+      fresh.delete(li.dataset.room);
+      if (!now) { li.remove(); continue; }
+      const a = li.querySelector("a"), then = now.querySelector("a");
+      for (const name of li.getAttributeNames()) if (!now.hasAttribute(name)) li.removeAttribute(name);
+      for (const { name, value } of now.attributes) li.setAttribute(name, value);
+      a.href = then.getAttribute("href");
+      a.querySelector(":scope > span:not(.face)").textContent = li.dataset.name;
+      if (a.firstElementChild.outerHTML !== then.firstElementChild.outerHTML) a.firstElementChild.replaceWith(then.firstElementChild);
+    }
+    for (const li of fresh.values()) document.getElementById("other-rooms").append(li);
+    showAll();
+    dispatchEvent(new Event("pgchat:rooms")); // what is read of them now is not older than the list
+  });
 
   return {
     // update takes what the server tells of rooms, id → [last, read, mentions, stamp], with all of all of the reader's. When
@@ -142,7 +139,7 @@ const sidebar = (() => {
         changed = true;
       }
       if (changed) showTotals();
-      if (otherwise) loading = (loading ?? Promise.resolve()).then(load);
+      if (otherwise) load();
     },
     // read is how far the reader has read the room; NaN where they are not a member.
     read: (room) => Number(item(room)?.dataset.read ?? NaN),
