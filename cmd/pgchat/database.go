@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -56,6 +57,22 @@ func (d *database) checkListen(ctx context.Context) error {
 		return nil
 	}
 	return postgres.CheckListen(ctx, d.listenURL)
+}
+
+// serving makes a pool for who stays: a private PostgreSQL that dies is started again, and what they listen by answers.
+func (d *database) serving(ctx context.Context, log *slog.Logger, options ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+	if d.cluster != nil {
+		d.cluster.Watch(log)
+	}
+	pool, err := d.connect(ctx, append([]func(*pgxpool.Config){postgres.Serving}, options...)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkListen(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return pool, nil
 }
 
 // close gives the database up.

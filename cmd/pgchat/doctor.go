@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/pgchat/pgchat/internal/config"
 	"github.com/pgchat/pgchat/internal/doctor"
@@ -67,8 +64,7 @@ func (c doctorCommand) Run(ctx context.Context, p *program) (err error) {
 // tell prints a report for people.
 func tell(w io.Writer, report *doctor.Report) {
 	colours := map[string]string{"ok": "32", "note": "36", "warning": "33", "error": "31", "unknown": "35", "skipped": "2"}
-	file, isFile := w.(*os.File)
-	coloured := isFile && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
+	coloured := colourful(w)
 	line := func(state, name, text string) {
 		padded := fmt.Sprintf("%-8s", state)
 		if coloured {

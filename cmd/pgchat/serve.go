@@ -46,17 +46,11 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer d.close(&err)
-	if d.cluster != nil {
-		d.cluster.Watch(log)
-	}
-	pool, err := d.connect(ctx, postgres.Serving, chat.NoticeRestores)
+	pool, err := d.serving(ctx, log, chat.NoticeRestores)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	if err := d.checkListen(ctx); err != nil {
-		return err
-	}
 	if c.Migrate {
 		applied, err := postgres.Migrate(ctx, d.url)
 		if err != nil {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"github.com/pgchat/pgchat/internal/chat"
 	"github.com/pgchat/pgchat/internal/config"
@@ -128,17 +127,11 @@ func (c *tailCommand) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer d.close(&err)
-	if d.cluster != nil {
-		d.cluster.Watch(log)
-	}
-	pool, err := d.connect(ctx, postgres.Serving)
+	pool, err := d.serving(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	if err := d.checkListen(ctx); err != nil {
-		return err
-	}
 	if err := postgres.CheckSchema(ctx, d.url); err != nil {
 		return err
 	}
@@ -225,12 +218,6 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// colourful reports whether w is a terminal whose user wants colours (https://no-color.org).
-func colourful(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // untilUnread returns a context that also ends when what is written to w is read by nobody any more: the other end of a pipe has

@@ -93,7 +93,7 @@ type Config struct {
 
 const statementWithin = 10 * time.Second
 
-// patient is a check's name and what it does; deep ones read all messages.
+// check is a check's name and what it does; deep ones read all messages.
 type check struct {
 	name string
 	do   func(context.Context, *visit) error
