@@ -2,10 +2,8 @@ package main
 
 import (
 	"bufio"
-	"os"
-	osexec "os/exec"
-	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,10 +15,6 @@ import (
 
 // TestWhatIsDocumentedIsTold runs the statements of docs/listening.md that are followed by what they tell, and compares that.
 func TestWhatIsDocumentedIsTold(t *testing.T) {
-	text, err := os.ReadFile("../../docs/listening.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	conn, err := pgx.Connect(t.Context(), pgtest.URL(t))
 	if err != nil {
 		t.Fatal(err)
@@ -37,8 +31,8 @@ func TestWhatIsDocumentedIsTold(t *testing.T) {
 	uuids := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 	times := regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*"`)
 	statements := 0
-	for _, block := range blocks(string(text)) {
-		for _, step := range regexp.MustCompile(`(?m)^([^-\n].*;)((?:\n-- .*)+)`).FindAllStringSubmatch(block, -1) {
+	for _, block := range documented(t, "../../docs/listening.md") {
+		for _, step := range regexp.MustCompile(`(?m)^([^-\n].*;)((?:\n-- .*)+)`).FindAllStringSubmatch(block.text, -1) {
 			statements++
 			if _, err := conn.Exec(t.Context(), step[1]); err != nil {
 				t.Fatalf("%s: %v", step[1], err)
@@ -70,24 +64,6 @@ func TestWhatIsDocumentedIsTold(t *testing.T) {
 
 // TestTheDocumentedProgramLosesNothing builds the program of docs/listening.md and cuts its connection.
 func TestTheDocumentedProgramLosesNothing(t *testing.T) {
-	text, err := os.ReadFile("../../docs/listening.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := ""
-	for _, block := range blocks(string(text)) {
-		if strings.HasPrefix(block, "package main") {
-			source = block
-		}
-	}
-	dir := t.TempDir()
-	file, bin := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
-	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := osexec.Command("go", "build", "-o", bin, file).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	pool := pgtest.Pool(t)
 	exec := func(sql string) {
 		t.Helper()
@@ -97,8 +73,9 @@ func TestTheDocumentedProgramLosesNothing(t *testing.T) {
 	}
 	exec(`insert into chat.users (name) values ('ada')`)
 	exec(`select chat.post('general', 'ada', 'before')`)
-	program := osexec.Command(bin)
-	program.Env = append(os.Environ(), "DATABASE_URL="+pool.Config().ConnString()+" application_name=program")
+	blocks := documented(t, "../../docs/listening.md")
+	source := slices.IndexFunc(blocks, func(b block) bool { return b.language == "go" })
+	program := blocks[source].prepared(t, pool.Config().ConnString()+" application_name=program")()
 	out, err := program.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
