@@ -9,14 +9,14 @@ FROM chat.post_replies(sqlc.arg(room_ids)::uuid[], sqlc.arg(ids)::uuid[], sqlc.a
 
 -- name: NewestMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.shown(m.room_id, m.seq, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = sqlc.arg(room_id) AND m.seq < sqlc.arg(before)
 ORDER BY m.seq DESC LIMIT sqlc.arg(max_rows);
 
 -- name: MessagesBetween :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.shown(m.room_id, m.seq, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = sqlc.arg(room_id) AND m.seq BETWEEN sqlc.arg(first) AND sqlc.arg(last)
 ORDER BY m.seq;
@@ -24,7 +24,7 @@ ORDER BY m.seq;
 -- name: ChangedMessages :many
 -- Messages as they now are that changed since one rev and up to another.
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.shown(m.room_id, m.seq, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = sqlc.arg(room_id) AND m.rev > sqlc.arg(after)::bigint AND m.rev <= sqlc.arg(up_to)::bigint
 ORDER BY m.rev LIMIT sqlc.arg(max_rows);

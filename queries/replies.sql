@@ -1,7 +1,7 @@
 -- name: ThreadReplies :many
 -- The newest replies of a thread that come before a message, newest first.
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.shown(m.room_id, m.seq, m.extra) END)::jsonb AS extra
 FROM chat.replies r JOIN chat.messages m ON m.room_id = r.room_id AND m.seq = r.seq JOIN chat.users u ON u.id = m.author_id
 WHERE r.room_id = sqlc.arg(room_id) AND r.thread = sqlc.arg(thread) AND r.seq < sqlc.arg(before)
 ORDER BY r.seq DESC LIMIT sqlc.arg(max_rows);

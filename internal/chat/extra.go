@@ -29,6 +29,13 @@ type Reply struct {
 type Thread struct {
 	Count int64     `json:"count"` // replies that show
 	Last  time.Time `json:"last"`  // when the latest of them was posted
+	By    []Replier `json:"by"`    // at most three, who replied last at the end
+}
+
+// Replier is somebody who wrote one of the newest replies of a thread.
+type Replier struct {
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
 }
 
 // Attached returns what belongs to the message beyond its text. What this version does not know is left out.

@@ -93,6 +93,7 @@ type v1Message struct {
 	ReplyTo   int64           `json:"reply_to,omitempty"`
 	Thread    int64           `json:"thread,omitempty"`
 	Replies   int64           `json:"replies,omitempty"`
+	RepliedBy []chat.Replier  `json:"replied_by,omitempty"`
 	Pinned    *chat.Pin       `json:"pinned,omitempty"`
 }
 
@@ -304,7 +305,7 @@ func (m *v1Message) attach(x chat.Extra) {
 		m.ReplyTo, m.Thread = x.Reply.Seq, x.Reply.Thread
 	}
 	if x.Thread != nil {
-		m.Replies = x.Thread.Count
+		m.Replies, m.RepliedBy = x.Thread.Count, x.Thread.By
 	}
 }
 

@@ -241,6 +241,7 @@ func (p *Pages) funcs() template.FuncMap {
 		"grouped":  grouped,
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
 		"by":       func(m chat.Message) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
+		"replier":  func(r chat.Replier) Person { return Person{UserID: r.ID, Name: r.Name} },
 		"member":   func(m chat.Member) Person { return Person{UserID: m.ID, Name: m.Name} },
 		"other":    func(r chat.Room) Person { return Person{UserID: r.Other, Name: r.Name} },
 		"title":    roomTitle,

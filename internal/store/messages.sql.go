@@ -24,7 +24,7 @@ func (q *Queries) AdvanceNotifications(ctx context.Context) error {
 
 const changedMessages = `-- name: ChangedMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.shown(m.room_id, m.seq, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.rev > $2::bigint AND m.rev <= $3::bigint
 ORDER BY m.rev LIMIT $4
@@ -174,7 +174,7 @@ func (q *Queries) MessageForChange(ctx context.Context, arg MessageForChangePara
 
 const messagesBetween = `-- name: MessagesBetween :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.shown(m.room_id, m.seq, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq BETWEEN $2 AND $3
 ORDER BY m.seq
@@ -234,7 +234,7 @@ func (q *Queries) MessagesBetween(ctx context.Context, arg MessagesBetweenParams
 
 const newestMessages = `-- name: NewestMessages :many
 SELECT m.room_id, m.seq, m.id, m.author_id, u.name AS author, (CASE WHEN m.deleted_at IS NULL THEN m.body ELSE '' END)::text AS body, m.created_at, coalesce(m.rev, 0)::bigint AS rev,
-       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.quoted(m.room_id, m.extra) END)::jsonb AS extra
+       m.edited_at, m.deleted_at, (CASE WHEN m.deleted_at IS NULL THEN chat.shown(m.room_id, m.seq, m.extra) END)::jsonb AS extra
 FROM chat.messages m JOIN chat.users u ON u.id = m.author_id
 WHERE m.room_id = $1 AND m.seq < $2
 ORDER BY m.seq DESC LIMIT $3

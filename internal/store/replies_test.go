@@ -147,6 +147,69 @@ func TestRepliesAreToldWithWhatTheyQuoteAndThreadsCountThem(t *testing.T) {
 	_ = ada
 }
 
+// The three who replied last, each once, of the newest 20 replies that show; as pages read it and as they are told.
+func TestAThreadTellsWhoRepliedLast(t *testing.T) {
+	pool := pgtest.Pool(t)
+	for _, name := range []string{"ada", "bob", "carol", "dave"} {
+		addUser(t, pool, name)
+	}
+	do(t, pool, `select chat.post('general', 'ada', 'who is in?')`)
+	conn := listen(t, pool, one[uuid.UUID](t, pool, `select chat.find_room('general')`))
+	read := func() string {
+		t.Helper()
+		return one[string](t, pool, `select coalesce((select string_agg(w ->> 'name', ' ' order by n) from jsonb_array_elements(chat.shown(m.room_id, m.seq, m.extra) -> 'thread' -> 'by') with ordinality as b (w, n)), '') from chat.messages m where m.seq = 1`)
+	}
+	by := func(want string) {
+		t.Helper()
+		told := ""
+		for _, n := range heard(t, pool, conn) {
+			var p struct {
+				Changes []struct {
+					Seq   int64
+					Extra struct {
+						Thread struct{ By []struct{ Name string } }
+					}
+				}
+			}
+			if err := json.Unmarshal([]byte(n.Payload), &p); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range p.Changes {
+				if m.Seq == 1 {
+					told = ""
+					for _, who := range m.Extra.Thread.By {
+						told = strings.TrimSpace(told + " " + who.Name)
+					}
+				}
+			}
+		}
+		if read := read(); read != want || told != want {
+			t.Errorf("%q replied last as it is read and %q as it is told, want %q", read, told, want)
+		}
+	}
+	for i, reply := range []struct{ author, want string }{
+		{"bob", "bob"}, {"ada", "bob ada"}, {"bob", "ada bob"}, {"carol", "ada bob carol"}, {"dave", "bob carol dave"}, {"ada", "carol dave ada"},
+	} {
+		do(t, pool, `select chat.post('general', $1, 'I am', reply_to => $2)`, reply.author, i+1)
+		by(reply.want)
+	}
+	do(t, pool, `select chat.delete('general', 7)`)
+	by("bob carol dave")
+	do(t, pool, `select chat.undelete('general', 7)`)
+	by("carol dave ada")
+	do(t, pool, `delete from chat.messages where seq = 6`)
+	by("bob carol ada")
+	do(t, pool, `insert into chat.messages (room_id, author_id, body) select chat.find_room('general'), chat.find_user('dave'), 'again' from generate_series(1, 20)`)
+	do(t, pool, `insert into chat.replies (room_id, seq, reply_to) select chat.find_room('general'), s, 1 from generate_series(8, 27) s`)
+	if left := read(); left != "dave" {
+		t.Errorf("of the newest 20 replies %q are the authors, want dave", left)
+	}
+	do(t, pool, `update chat.messages set deleted_at = now() where seq between 8 and 27`)
+	if left := read(); left != "" {
+		t.Errorf("with the newest 20 replies deleted %q have replied last", left)
+	}
+}
+
 // Who replies, who edits and removes what is replied to, and who removes replies never wait for each other in a circle.
 func TestNothingOfAMessageOutlivesItsDeletionBySQL(t *testing.T) {
 	pool := pgtest.Pool(t)

@@ -124,34 +124,10 @@ function Threading(root, rest) {
     open(threadOf(e.target));
   });
   const fresh = (article) => { for (const stamp of article.querySelectorAll(".thread-link time")) Replying.localise(stamp); };
-  // The faces of those who replied last, of the replies that the page holds.
-  function faces() {
-    const threads = new Map(); // seq → authors → a message of theirs
-    for (const quote of messages.querySelectorAll(".quote[data-thread]")) {
-      const article = quote.closest(".message"), { thread } = quote.dataset;
-      if (article.querySelector(".removed")) continue;
-      if (!threads.has(thread)) threads.set(thread, new Map());
-      threads.get(thread).delete(article.dataset.author);
-      threads.get(thread).set(article.dataset.author, article);
-    }
-    for (const link of messages.querySelectorAll(".thread-link")) {
-      const last = [...threads.get(link.dataset.thread)?.values() ?? []].slice(-3), who = last.map((a) => a.querySelector("header b").textContent).join(", ");
-      if ((link.querySelector(".repliers")?.title ?? "") === who) continue;
-      link.querySelector(".repliers")?.remove();
-      if (!who) continue;
-      const row = document.createElement("span");
-      row.className = "repliers";
-      row.title = who;
-      row.append(...last.map((a) => a.querySelector(".face").cloneNode(true)));
-      link.querySelector("b").before(row);
-    }
-  }
   new MutationObserver((records) => {
     for (const { addedNodes } of records) for (const node of addedNodes) if (node.matches?.(".message")) fresh(node);
-    faces();
   }).observe(messages, { childList: true });
   fresh(messages);
-  faces();
   if (!panel.hidden) load().catch((error) => live.toast(error.message));
   return {
     open: (article) => open(threadOf(article)),
