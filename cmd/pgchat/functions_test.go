@@ -30,6 +30,19 @@ func TestWhatSQLFunctionsDoShowsInOpenPages(t *testing.T) {
 	ada.until(`[...document.querySelectorAll("#messages .message header b")].length === 2`)
 	exec(t, db, `select chat.create_room('From SQL', members => '{ada}')`)
 	ada.until(`document.querySelector("#rooms a[href='/rooms/from-sql']")`)
+
+	// A message that is moved goes from one room and comes to the other, and who it is by is who they are merged into.
+	exec(t, db, `select chat.move_messages('general', '{2}', 'from-sql', by => 'ada')`)
+	for _, b := range []*browser{ada, eve} {
+		b.until(`document.querySelectorAll("#messages .removed").length === 1`)
+	}
+	ada.do(chromedp.Click(chromedp.CSS("#rooms a[href='/rooms/from-sql']")))
+	ada.sees("and it is me")
+	ada.until(`[...document.querySelectorAll("#messages .message header b")].map((b) => b.textContent).join() === "evelyn"`)
+	exec(t, db, `select chat.post('from-sql', 'ada', 'live'), chat.merge_users('evelyn', 'ada')`)
+	ada.sees("live")
+	ada.until(`[...document.querySelectorAll("#messages .message header b")].every((b) => b.textContent === "ada")`)
+	eve.until(`document.querySelector("#state.offline")`)
 }
 
 func TestAnnouncementsEventsAndBansInOpenPages(t *testing.T) {

@@ -71,6 +71,14 @@ func TestDMLThatWouldBreakAnInvariantIsRefusedWithAReason(t *testing.T) {
 		{restrict, "is not truncated", `truncate chat.mentions`},
 		{restrict, "is not truncated", `truncate chat.sessions`},
 		{restrict, "is not truncated", `truncate chat.tokens`},
+		{restrict, "is not truncated", `truncate chat.bans`},
+		{restrict, "is not truncated", `truncate chat.file_chunks`},
+		{restrict, "is not truncated", `truncate chat.histories cascade`},
+		{restrict, "is not truncated", `truncate chat.history_heads`},
+		{restrict, "is not truncated", `truncate chat.search_documents`},
+		{restrict, "is not truncated", `truncate chat.search_progress`},
+		{check, "extra of a new message", `insert into chat.messages (room_id, author_id, body, extra) select room_id, author_id, 'x', '{}' from chat.messages limit 1`},
+		{check, "extra of a message", `update chat.messages set extra = '{"files": []}' where seq = 1`},
 	} {
 		sql := strings.NewReplacer("$eve", "'"+eve.String()+"'", "$bob", "'"+bob.String()+"'", "$room", "'"+room.String()+"'").Replace(c.sql)
 		_, err := pool.Exec(t.Context(), sql)
