@@ -95,18 +95,20 @@ const statementWithin = 10 * time.Second
 
 // check is a check's name and what it does; deep ones read all messages.
 type check struct {
-	name string
-	do   func(context.Context, *visit) error
-	deep bool
+	name    string
+	do      func(context.Context, *visit) error
+	deep    bool
+	primary bool // what it looks at a standby has not: unlogged tables, LISTEN, standbys of its own
 }
 
 // visit is one check at work, in a transaction of its own that writes nothing.
 type visit struct {
 	Config
-	conn   *pgx.Conn
-	tx     pgx.Tx
-	schema bool // there is one, of the version that this pgchat knows
-	result *Check
+	conn    *pgx.Conn
+	tx      pgx.Tx
+	standby bool // it is one
+	schema  bool // there is one, of the version that this pgchat knows
+	result  *Check
 }
 
 func (v *visit) found(s Severity, what, means, mend string) {
@@ -132,13 +134,13 @@ func Examine(ctx context.Context, cfg Config) (*Report, error) {
 		{name: "migrations", do: migrated},
 		{name: "rights", do: rights},
 		{name: "schema", do: schema},
-		{name: "connections", do: connections},
-		{name: "listening", do: listening},
+		{name: "connections", do: connections, primary: true},
+		{name: "listening", do: listening, primary: true},
 		{name: "clock", do: clock},
 		{name: "transactions", do: transactions},
 		{name: "notifications", do: notifications},
 		{name: "bloat", do: bloat},
-		{name: "replication", do: replication},
+		{name: "replication", do: replication, primary: true},
 		{name: "integrity", do: integrity, deep: true},
 	} {
 		report.Checks = append(report.Checks, v.make(ctx, c))
@@ -151,6 +153,10 @@ func (v *visit) make(ctx context.Context, c check) Check {
 	v.result = &Check{Name: c.name, Findings: []Finding{}}
 	if c.deep && v.Quick {
 		v.result.Skipped = "it reads all messages; --quick leaves it out"
+		return *v.result
+	}
+	if c.primary && v.standby {
+		v.result.Skipped = "the server is a standby: look at the primary"
 		return *v.result
 	}
 	within := statementWithin

@@ -111,7 +111,7 @@ func becomes(t *testing.T, conn *pgx.Conn, sql string) {
 
 // Nothing is wrong with a fresh database; then one thing after another is, and is right again once it is mended as told.
 func TestWhatIsWrongWithAClusterIsFoundAndMended(t *testing.T) {
-	_, url := pgtest.Cluster(t)
+	own, url := pgtest.Cluster(t)
 	conn := connect(t, url)
 	wantFine(t, examine(t, usual(url)))
 
@@ -125,11 +125,47 @@ func TestWhatIsWrongWithAClusterIsFoundAndMended(t *testing.T) {
 		exec(t, conn, strings.Split(mend, ";")[:2]...)
 		becomes(t, conn, fmt.Sprintf(`select current_setting('%s') = 'on'`, name))
 	}
-	exec(t, conn, `alter role pgchat set session_replication_role = replica`, `alter role pgchat set default_transaction_read_only = on`)
-	report := examine(t, usual(url))
-	wantFinding(t, report, "settings", Error, "session_replication_role is replica")
-	wantFinding(t, report, "settings", Error, "default_transaction_read_only is on")
+	// Whoever set it, what mends it is said.
+	for where, setting := range map[string]string{
+		"role pgchat": "session_replication_role = replica", "database postgres": "session_replication_role = replica",
+		"role pgchat in database postgres": "default_transaction_read_only = on", "role all": "default_transaction_read_only = on",
+	} {
+		exec(t, conn, fmt.Sprintf("alter %s set %s", where, setting))
+		exec(t, conn, wantFinding(t, examine(t, usual(url)), "settings", Error, strings.Replace(setting, " = ", " is ", 1)))
+	}
+	client := examine(t, usual(url+" options='-c session_replication_role=replica'"))
+	if mend := wantFinding(t, client, "settings", Error, "session_replication_role is replica"); !strings.Contains(mend, "out of DATABASE_URL") {
+		t.Errorf("mended by %q", mend)
+	}
+	exec(t, conn, `alter role pgchat set session_replication_role = local`) // for triggers the same as origin
+	wantFine(t, examine(t, usual(url)))
 	exec(t, conn, `alter role pgchat reset all`)
+
+	exec(t, conn, `alter system set max_notify_queue_pages = 1000`)
+	restart := func() {
+		t.Helper()
+		if err := own.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		conn = connect(t, url)
+	}
+	restart()
+	exec(t, conn, wantFinding(t, examine(t, usual(url)), "settings", Warning, "max_notify_queue_pages is 1000, not 1048576"))
+	restart()
+	wantFine(t, examine(t, usual(url)))
+
+	exec(t, conn, `create database other encoding 'LATIN1' locale 'C' template template0`)
+	other := own.URL("other")
+	exec(t, connect(t, other), wantFinding(t, examine(t, usual(other)), "settings", Error, "encoding is LATIN1"))
+	for database, want := range map[string]int{other: 2, own.URL("other_utf8"): 1} { // what that means
+		var length int
+		if err := connect(t, database).QueryRow(t.Context(), `select char_length('ü')`).Scan(&length); err != nil || length != want {
+			t.Errorf("%s: ü has the length %d, want %d, error %v", database, length, want, err)
+		}
+	}
+	if got := of(t, examine(t, usual(own.URL("other_utf8"))), "settings"); len(got.Findings) > 0 || got.Failed != "" {
+		t.Errorf("%+v", got)
+	}
 
 	// Commits would wait for ever.
 	exec(t, conn, `alter system set synchronous_standby_names = 'nobody'`, `select pg_reload_conf()`)
@@ -148,7 +184,7 @@ func TestWhatIsWrongWithAClusterIsFoundAndMended(t *testing.T) {
 	}
 	few := usual(url)
 	few.Limits.WAL = 32 << 20
-	report = examine(t, few)
+	report := examine(t, few)
 	exec(t, conn, wantFinding(t, report, "replication", Warning, `replication slot "gone"`))
 	wantFinding(t, report, "replication", Warning, "standby lazy")
 	if got := of(t, examine(t, few), "replication").Findings; slices.ContainsFunc(got, func(f Finding) bool { return strings.Contains(f.What, "slot") }) {
@@ -157,6 +193,39 @@ func TestWhatIsWrongWithAClusterIsFoundAndMended(t *testing.T) {
 	if got := of(t, examine(t, usual(url)), "replication").Findings; len(got) > 0 {
 		t.Errorf("that little: %+v", got)
 	}
+
+	// One that was not to hold more than it held.
+	exec(t, conn, `select pg_create_physical_replication_slot('late', true)`, `alter system set max_slot_wal_keep_size = '1MB'`, `select pg_reload_conf()`)
+	for range 4 {
+		exec(t, conn, `insert into filler values (1)`, `select pg_switch_wal()`, `checkpoint`)
+	}
+	becomes(t, conn, `select wal_status = 'lost' from pg_replication_slots where slot_name = 'late'`)
+	exec(t, conn, wantFinding(t, examine(t, usual(url)), "replication", Warning, `what replication slot "late" needs is gone`))
+	if got := of(t, examine(t, usual(url)), "replication").Findings; len(got) > 0 {
+		t.Errorf("after mending: %+v", got)
+	}
+}
+
+// A standby is no place for a server; what can be looked at there is.
+func TestAStandbyIsFound(t *testing.T) {
+	own, _ := pgtest.Cluster(t)
+	url := pgtest.Standby(t, own, "postgres")
+	report := examine(t, usual(url))
+	if mend := wantFinding(t, report, "server", Error, "is a standby"); !strings.Contains(mend, "target_session_attrs=read-write") {
+		t.Errorf("mended by %q", mend)
+	}
+	for _, c := range report.Checks {
+		skipped := slices.Contains([]string{"connections", "listening", "replication"}, c.Name)
+		if c.Failed != "" || skipped != (c.Skipped != "") || c.Name != "server" && len(c.Findings) > 0 {
+			t.Errorf("%+v", c)
+		}
+	}
+	if report.Status() != 1 {
+		t.Errorf("status %d, want 1", report.Status())
+	}
+	// Several hosts, one of which is the primary, are no fault.
+	both := strings.Replace(url, " user=", ","+strings.Fields(own.URL("postgres"))[0][len("host="):]+" user=", 1) + " target_session_attrs=read-write"
+	wantFine(t, examine(t, usual(strings.ReplaceAll(both, "','", ","))))
 }
 
 // follows connects a standby that confirms the position at which it begins, and nothing after.
@@ -222,7 +291,26 @@ func TestWhatSessionsAndTheirNumberDoIsFound(t *testing.T) {
 	exec(t, conn, `update chat.instances set heartbeat_at = now() - interval '1 hour' where name <> 'n1'`)
 	wantFine(t, examine(t, many))
 	exec(t, conn, `alter database postgres connection limit 20`)
-	wantFinding(t, examine(t, many), "connections", Warning, "may have 20")
+	exec(t, conn, wantFinding(t, examine(t, many), "connections", Warning, "one server opens up to 41 connections (pool_max_conns=40, and one to listen each), and the database or its user may have 20"))
+	wantFine(t, examine(t, many))
+
+	// A server whose pool is larger than what this doctor was given; one of another database.
+	for range 12 {
+		connect(t, url+" application_name=pgchat")
+	}
+	small := usual(url + " pool_max_conns=4")
+	small.ListenURL = url
+	wantFine(t, examine(t, small))
+	exec(t, conn, `alter role pgchat connection limit 10`)
+	exec(t, conn, wantFinding(t, examine(t, small), "connections", Warning, "one server has 12 connections open already, more than pool_max_conns=4 gives: it is larger there, and the database or its user may have 10"))
+	large := usual(url + " pool_max_conns=90")
+	large.ListenURL = url
+	wantFine(t, examine(t, large))
+	elsewhere := strings.Replace(url, "dbname='postgres'", "dbname='template1'", 1)
+	for range 6 {
+		connect(t, elsewhere+" application_name=pgchat")
+	}
+	wantFinding(t, examine(t, large), "connections", Warning, "and max_connections leaves 97")
 }
 
 func TestAPoolerThatLosesListenIsFound(t *testing.T) {

@@ -18,13 +18,16 @@ func connections(ctx context.Context, v *visit) error {
 	if err != nil {
 		return fmt.Errorf("read DATABASE_URL: %w", err)
 	}
-	var allowed, others, limit int64
-	// A limit of -1 is none.
-	if err := v.one(ctx, `SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
-			- coalesce(current_setting('reserved_connections', true)::bigint, 0),
-		(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name !~ '^pgchat'),
+	var allowed, ours, others, limit int64
+	var database, user string
+	// A limit of -1 is none. The servers of other databases are others.
+	if err := v.one(ctx, `SELECT current_database(), current_user, current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
+			- coalesce(current_setting('reserved_connections', true)::bigint, 0), a.ours, a.connected - a.ours,
 		coalesce((SELECT min(l) FROM (SELECT datconnlimit::bigint AS l FROM pg_database WHERE datname = current_database()
-			UNION ALL SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) limits WHERE l >= 0), -1)`, &allowed, &others, &limit); err != nil {
+			UNION ALL SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) limits WHERE l >= 0), -1)
+		FROM (SELECT count(*) FILTER (WHERE datname = current_database() AND application_name ~ '^pgchat') AS ours, count(*) AS connected
+			FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) a`,
+		&database, &user, &allowed, &ours, &others, &limit); err != nil {
 		return err
 	}
 	servers := int64(1)
@@ -34,7 +37,15 @@ func connections(ctx context.Context, v *visit) error {
 		}
 	}
 	need := servers * (int64(cfg.MaxConns) + 1) // and the listener's
-	what := fmt.Sprintf("%d servers open up to %d connections (pool_max_conns=%d, and one to listen each)", servers, need, cfg.MaxConns)
+	opens, has := fmt.Sprintf("%d servers open", servers), fmt.Sprintf("%d servers have", servers)
+	if servers == 1 {
+		opens, has = "one server opens", "one server has"
+	}
+	what := fmt.Sprintf("%s up to %d connections (pool_max_conns=%d, and one to listen each)", opens, need, cfg.MaxConns)
+	if ours > need { // which only those can have that are set otherwise than this DATABASE_URL
+		what = fmt.Sprintf("%s %d connections open already, more than pool_max_conns=%d gives: it is larger there", has, ours, cfg.MaxConns)
+		need = ours
+	}
 	const means = "At the busiest moments servers cannot connect, and messages are refused."
 	if need+others > allowed {
 		v.found(Warning, fmt.Sprintf("%s, others have %d, and max_connections leaves %d", what, others, allowed), means,
@@ -42,7 +53,7 @@ func connections(ctx context.Context, v *visit) error {
 	}
 	if limit >= 0 && need > limit {
 		v.found(Warning, fmt.Sprintf("%s, and the database or its user may have %d", what, limit), means,
-			"alter database … connection limit -1; alter role … connection limit -1;")
+			fmt.Sprintf("alter database %s connection limit -1; alter role %s connection limit -1;", identifier(database), identifier(user)))
 	}
 	return nil
 }
@@ -177,14 +188,10 @@ func bloat(ctx context.Context, v *visit) error {
 
 // replication is what standbys lack, and what is kept for those that are gone.
 func replication(ctx context.Context, v *visit) error {
-	var recovering, waits bool
-	if err := v.one(ctx, `SELECT pg_is_in_recovery(), current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') NOT IN ('off', 'local')
-		AND pg_has_role('pg_read_all_stats', 'USAGE') AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))`, &recovering, &waits); err != nil {
+	var waits bool
+	if err := v.one(ctx, `SELECT current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') NOT IN ('off', 'local')
+		AND pg_has_role('pg_read_all_stats', 'USAGE') AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))`, &waits); err != nil {
 		return err
-	}
-	if recovering {
-		v.result.Skipped = "the server is a standby itself"
-		return nil
 	}
 	if waits {
 		v.found(Error, "synchronous_standby_names names a standby, and none is connected", "Every commit waits for it: nothing can be posted.",

@@ -5,9 +5,12 @@ package pgtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,4 +190,48 @@ func Cluster(t testing.TB) (own *postgres.Cluster, url string) {
 		t.Fatal(err)
 	}
 	return own, url
+}
+
+// Standby starts a hot standby of the cluster, which is stopped for a moment to be copied, and returns the connection string
+// of a database on it.
+func Standby(t testing.TB, of *postgres.Cluster, database string) string {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), of.URL(database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data, socket string
+	err = conn.QueryRow(t.Context(), `SELECT current_setting('data_directory'), current_setting('unix_socket_directories')`).Scan(&data, &socket)
+	if err = errors.Join(err, conn.Close(t.Context()), of.Stop(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "pgchat-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	copied := filepath.Join(dir, "data")
+	if out, err := exec.Command("cp", "-a", data, copied).CombinedOutput(); err != nil {
+		t.Fatalf("copy the cluster: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(copied, "standby.signal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := of.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	standby, err := postgres.StartCluster(t.Context(), bin, dir, fmt.Sprintf("primary_conninfo=host=%s user=pgchat", socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := standby.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return standby.URL(database)
 }
