@@ -58,6 +58,11 @@ type SignUp struct {
 // RoomList is the page of all rooms.
 type RoomList struct{ Base }
 
+// Listed is the rooms of the list: direct conversations are for who is in them only, and beside every page.
+func (r RoomList) Listed() []chat.Room {
+	return slices.DeleteFunc(slices.Clone(r.Rooms), func(room chat.Room) bool { return room.Kind == chat.Direct })
+}
+
 // NewRoom is the form that makes a room.
 type NewRoom struct {
 	Base
