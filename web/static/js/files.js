@@ -90,7 +90,11 @@ function Files(form, { say, send }) {
     request.setRequestHeader("HX-Request", "true"); // errors as text
     request.upload.addEventListener("progress", (e) => { if (e.lengthComputable) { a.part = e.loaded / e.total; show(a); } });
     request.addEventListener("load", () => {
-      if (request.status !== 201) { ended({ text: request.responseText.trim() || "The server could not take it.", final: request.status === 413 || request.status === 403 }); return; }
+      if (request.status !== 201) {
+        const text = request.status === 401 ? "You are signed out. Sign in again." : request.getResponseHeader("Content-Type")?.startsWith("text/plain") && request.responseText.trim();
+        ended({ text: text || "The server could not take it.", final: request.status === 413 || request.status === 403 });
+        return;
+      }
       a.done = JSON.parse(request.responseText);
       ended(null);
     });

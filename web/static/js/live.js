@@ -182,7 +182,7 @@ const live = (() => {
 
   // --- the connection -----------------------------------------------------------------------------------------------
   function open() {
-    caughtUp = !view;
+    caughtUp = !view || view.ended !== ""; // of no room there is a past
     if (socket) socket.send(JSON.stringify(view && !view.ended ? { type: "open", room: view.room, cursor: view.cursor(), most: 200 } : { type: "open", lists: document.querySelector("[data-listed]") !== null }));
     showState();
   }

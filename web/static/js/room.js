@@ -19,6 +19,7 @@ function Room(root) {
     cursor() { putIn(); return `${has.seq}.${has.rev}.${view.history}`; }, // of the database's history
     problem, end, failed, before, after, shown, hidden, mark, reads, keepPlace,
     go: (seq) => past.go(seq),
+    unsent: () => root.querySelector(".attached li, .editor") !== null, // what is lost with the view, unlike a draft
     moved: () => threads.moved(),
     showState(kind, text) {
       const line = find("#state-text");

@@ -19,7 +19,8 @@
   function fetchRoom(to) {
     const found = ahead.get(to);
     if (found && Date.now() - found.at < fetchedFor) return found.html;
-    const html = fetch(to, { headers: { "HX-Request": "true" } }).then((answer) => {
+    for (const [other, { at }] of ahead) if (Date.now() - at >= fetchedFor) ahead.delete(other);
+    const html = fetch(to, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) }).then((answer) => {
       if (answer.redirected) throw Object.assign(new Error(), { elsewhere: true });
       if (answer.status >= 500) throw new Error("the server cannot do it just now");
       if (!answer.ok) throw Object.assign(new Error(), { elsewhere: true }); // its page says why
@@ -34,7 +35,7 @@
   async function go(to, push, at) {
     const turn = ++going, address = at ? `${to}?at=${at}` : to;
     let next = kept.get(to);
-    if (next && (Date.now() - next.left > keepFor || next.view.ended)) { kept.delete(to); next = undefined; }
+    if (next && (Date.now() - next.left > keepFor && !next.view.unsent() || next.view.ended)) { kept.delete(to); next = undefined; }
     if (!next) {
       const before = view.root;
       sidebar.link(to)?.setAttribute("aria-busy", "true");
@@ -46,7 +47,7 @@
       } catch (error) {
         if (turn !== going) return;
         if (error.elsewhere) location.assign(address);
-        else live.toast(`The room could not be opened: ${error.message === "Failed to fetch" ? "the server cannot be reached" : error.message}.`, { href: address, label: "Try again" });
+        else live.toast(`The room could not be opened: ${["Failed to fetch", "signal timed out"].includes(error.message) ? "the server cannot be reached" : error.message}.`, { href: address, label: "Try again" });
         return;
       } finally {
         clearTimeout(wait);
@@ -69,7 +70,7 @@
     view.hidden();
     kept.delete(path);
     if (!view.ended) kept.set(path, { view, left: Date.now() });
-    for (const old of [...kept.keys()].slice(0, -keepMost)) kept.delete(old);
+    for (const [old, was] of [...kept].slice(0, -keepMost)) if (!was.view.unsent()) kept.delete(old);
     kept.delete(to);
     ahead.delete(to);
     const before = view.root;

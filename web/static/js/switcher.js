@@ -7,6 +7,7 @@
   const options = () => [...box.querySelectorAll("[role=option]:not([hidden])")];
   document.querySelector(".open-switcher").hidden = false;
   let at = 0; // of the options, the one that Enter takes
+  let ready = null;  // when what can be chosen from is here
   let soon = 0, asked = 0; // asked counts: an answer that comes after something else was typed is not shown
 
   function mark(to) {
@@ -55,8 +56,11 @@
     input.value = "";
     find("");
     dialog.showModal();
+    await (ready = fill());
+  }
+  async function fill() {
     try {
-      const answer = await fetch("/switcher", { headers: { "HX-Request": "true" } });
+      const answer = await fetch("/switcher", { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
       if (!answer.ok || answer.redirected) throw new Error();
       box.innerHTML = await answer.text();
       box.querySelectorAll("[role=option]").forEach((option, n) => { option.dataset.n = n; });
@@ -95,7 +99,7 @@
     if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); mark(at + (e.key === "ArrowDown" ? 1 : -1)); }
     if (e.key !== "Enter") return;
     e.preventDefault();
-    options()[at]?.click();
+    ready.then(() => options()[at]?.click()); // who types quickly is not before their time
   });
   box.addEventListener("click", (e) => { if (e.target.closest("a")) dialog.close(); });
   dialog.addEventListener("click", (e) => { if (e.target === dialog) dialog.close(); }); // beside it

@@ -6,7 +6,7 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
   const panel = root.querySelector("#thread-panel"), find = (selector) => panel.querySelector(selector);
   let first = 0;    // seq of the open thread's first message; 0: none is open
   let turn = 0;     // counts: what was asked for before another thread is not shown
-  let early = null; // frames that came while the thread was on its way
+  let early = null; // frames that came while the thread, or its earlier replies, were on their way
   let files = null; // those of the open thread's composer
   const composers = new Map(); // seq → { form, files }: a thread that is left keeps its composer while files are attached to it
   const overlays = () => getComputedStyle(panel).position === "fixed"; // else it is a column
@@ -64,6 +64,12 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
     follow(() => { for (const article of live.parse(f.content).querySelectorAll(".message")) put(article); });
   }
 
+  function takeEarly() {
+    const meanwhile = early;
+    early = null;
+    for (const f of meanwhile) frame(f);
+  }
+
   // --- opening and closing ------------------------------------------------------------------------------------------------
   const get = (query) => live.ask(`${at}?${query}`);
   async function open(seq, focus = true) {
@@ -77,9 +83,7 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
       panel.hidden = false;
       const opened = !first;
       set();
-      const meanwhile = early;
-      early = null;
-      for (const f of meanwhile) frame(f);
+      takeEarly();
       const address = `${at}?thread=${first}`;
       if (root.isConnected) {
         if (opened && overlays() && !location.search.startsWith("?thread")) history.pushState({ thread: true }, "", address);
@@ -194,7 +198,10 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
       act(id, "reactions", { emoji, on: chip.getAttribute("aria-pressed") !== "true" }).catch((error) => live.toast(error.message));
     } else if (earlier) {
       e.preventDefault();
+      if (early) return; // they are on their way
       const mine = turn;
+      early = [];
+      earlier.setAttribute("aria-busy", "true");
       try {
         const got = live.parse(await get(earlier.search.slice(1))), log = find(".thread-log"), from = log.scrollHeight - log.scrollTop;
         if (mine !== turn) return;
@@ -202,7 +209,13 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
         const more = got.querySelector(".earlier");
         if (more) earlier.replaceWith(more); else earlier.remove();
         log.scrollTop = log.scrollHeight - from;
-      } catch (error) { live.toast(`Earlier replies could not be loaded. ${error.message}`); }
+        takeEarly();
+      } catch (error) {
+        if (mine !== turn) return;
+        early = null;
+        earlier.removeAttribute("aria-busy");
+        live.toast(`Earlier replies could not be loaded. ${error.message}`);
+      }
     }
   });
   panel.nextElementSibling.addEventListener("click", (e) => { e.preventDefault(); close(); });
