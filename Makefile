@@ -83,8 +83,9 @@ FOR = 30m
 faults: deps web db/embedded/node_modules/.stamp ## break everything for FOR=30m and check that no message suffers (docs/reliability.md)
 	PGCHAT_FAULTS_FOR=$(FOR) go test -race -count=1 -timeout=0 -v -run TestFaults ./internal/faults
 
-generate: ## make the code of internal/store from queries/
+generate: db/embedded/node_modules/.stamp ## make the code of internal/store from queries/, and the reference in docs/sql.md from the migrated catalogue
 	$(TOOL) sqlc generate
+	go test -count=1 -run TestTheReferenceIsThatOfTheCatalogue ./internal/store -update
 
 fmt: ## format the code
 	$(TOOL) golangci-lint fmt

@@ -85,8 +85,49 @@ func python(t *testing.T) string {
 
 var comment = regexp.MustCompile(`\s+#.*`)
 
+// company is who and what docs/ speak of beside the demo's people: a second account, somebody who advertises, programs and
+// browsers.
+const company = `
+	insert into chat.users (name) values ('ada2'), ('eve');
+	select chat.add_member('random', 'ada2'), chat.add_member('random', 'eve'), chat.add_member('waffles', 'eve');
+	insert into chat.rooms (slug, name, kind, direct_key) select 'direct-with-bob', 'ada2, bob', 'direct', string_agg(id::text, ',' order by id) from chat.users where name in ('ada2', 'bob');
+	select chat.post('random', 'ada2', 'from my telephone'), chat.post('direct-with-bob', 'bob', 'is that you, @ada2?'), chat.react('general', 1, 'ada2', '👍');
+	select chat.post(room, 'eve', 'Cheap: https://tickets.example/win') from unnest('{general,random,waffles,general}'::text[]) room;
+	insert into chat.tokens (user_id, name, token_hash) values (chat.find_user('pipeline'), 'deploys', sha256('deploys')), (chat.find_user('pipeline'), 'builds', sha256('builds'));
+	insert into chat.sessions (token_hash, user_id, created_at, expires_at, user_agent)
+		select sha256(age::text::bytea), chat.find_user('bob'), now() - age, now() + interval '20 days', 'Firefox' from unnest('{1 hour,9 days}'::interval[]) age;
+	select chat.index_messages(1000);`
+
+// effects are what is to be true after blocks of docs/sql.md, by a text in them.
+var effects = map[string]string{
+	"delete from chat.files where size":  `exists (select from chat.files) and not exists (select from chat.files where size > 100000 and type = 'image/png')`,
+	"m.user_id = chat.find_user('ada');": `not exists (select from chat.members m join chat.room_heads h using (room_id) where m.user_id = chat.find_user('ada') and m.last_read_seq < h.last_seq)`,
+	"select chat.ban('eve'":              `chat.banned(chat.find_user('eve'), null) and (select count(*) = 4 and bool_and(deleted_at is not null) from chat.messages where body like '%tickets.example%')`,
+	"select chat.unban('eve'":            `not chat.banned(chat.find_user('eve'), null) and not exists (select from chat.messages where deleted_at is not null and (author_id = chat.find_user('eve') or room_id = chat.find_room('general')))`,
+	"delete from chat.messages":          `exists (select from chat.messages where room_id = chat.find_room('random') and seq = 1 and body = '')`,
+	"h.secret_body, deleted_at = null":   `exists (select from chat.messages where room_id = chat.find_room('random') and seq = 1 and body ~ 'The cat sat' and deleted_at is null)`,
+	"select said_at, secret_body":        `exists (select from chat.message_history where secret_body ~ '^Morning')`,
+	"chat.move_messages('general'": `(select count(*) from chat.messages where room_id = chat.find_room('general') and seq in (12, 13) and body = '') = 2
+		and (select bool_or(body = 'I always have opinions.') from chat.messages where room_id = chat.find_room('random'))
+		and (select extra #>> '{thread,count}' from chat.messages where room_id = chat.find_room('operations') and body ~ '^I am moving the seat lock') = '2'
+		and (select count(*) from chat.messages where room_id = chat.find_room('waffles') and author_id = chat.find_user('frank') and body ~ 'birthday') = 1`,
+	"chat.merge_users('ada2', 'ada')": `not exists (select from chat.users where name = 'ada2') and exists (select from chat.messages where author_id = chat.find_user('ada') and body = 'from my telephone')
+		and exists (select from chat.members where room_id = chat.find_room('direct-with-bob') and user_id = chat.find_user('ada'))`,
+	"chat.rename_user('frank'": `chat.find_user('frank.miller') is not null and (select name from chat.rooms where slug = 'random') = 'Small talk'`,
+	"chat.remove_member('hiring'": `not exists (select from chat.members where room_id = chat.find_room('hiring') and user_id = chat.find_user('erin'))
+		and (select count(*) from chat.members where room_id = chat.find_room('operations')) = (select count(*) from chat.users)`,
+	"delete from chat.tokens":          `(select string_agg(name, ' ') from chat.tokens) = 'builds' and (select count(*) from chat.sessions where user_id = chat.find_user('bob')) = 1`,
+	"from chat.audit_log order by":     `exists (select from chat.audit_log where actor = 'ada' and table_name = 'messages') and exists (select from chat.audit_log where table_name = 'members')`,
+	"chat.withdraw()":                  `not exists (select from chat.announcements)`,
+	"chat.post('releases', 'pipeline'": `exists (select from chat.messages where author_id = chat.find_user('pipeline') and body ~ '^[1-9][0-9]* messages in [1-9][0-9]* rooms')`,
+	"create temp table history": `(select count(*) > 10 and min(created_at) < now() - interval '5 days' and bool_and(in_order) from (
+			select m.created_at, m.created_at >= lag(m.created_at, 1, '-infinity') over (order by m.seq) as in_order from chat.messages m where m.room_id = chat.find_room('old-backend')) m)
+		and (select count(*) from chat.messages where room_id = chat.find_room('old-backend')) = (select count(*) from chat.messages where room_id = chat.find_room('backend') and deleted_at is null)`,
+	"chat.create_room('Team '": `(select count(*) from chat.members m join chat.rooms r on r.id = m.room_id where r.slug in ('team-north', 'team-south')) = 6`,
+}
+
 // TestTheDocumentsCommandsAndSQLWork runs what README and docs/ tell people to type: commands are parsed, make targets
-// looked up, SQL is run by psql on a database with people in it.
+// looked up, SQL is run by psql, each document on a filled database of its own, one block after the other, and breaks nothing.
 func TestTheDocumentsCommandsAndSQLWork(t *testing.T) {
 	docs, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
@@ -97,15 +138,24 @@ func TestTheDocumentsCommandsAndSQLWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := pgtest.URL(t)
-	t.Setenv("DATABASE_URL", url)
-	for _, name := range []string{"ada", "bob", "eve"} {
-		if status, _, errOut := pgchat(t, "correct horse battery\n", "user", "create", name); status != 0 {
-			t.Fatal(errOut)
-		}
+	filled := pgtest.URL(t)
+	t.Setenv("DATABASE_URL", filled)
+	if status, _, errOut := pgchat(t, "", "demo"); status != 0 {
+		t.Fatal(errOut)
 	}
+	psql := func(url, sql string) string {
+		t.Helper()
+		out, err := block{"sql", sql}.prepared(t, url)().CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s\n%s", err, sql, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	psql(filled, company)
+	tried := map[string]bool{}
 	commandLines, statements := 0, 0
 	for _, doc := range append(docs, "../../README.md") {
+		url, dir := "", t.TempDir()
 		for _, block := range documented(t, doc) {
 			if block.language != "" {
 				if !slices.Contains(told, doc) {
@@ -115,8 +165,24 @@ func TestTheDocumentsCommandsAndSQLWork(t *testing.T) {
 			}
 			if regexp.MustCompile(`(?im)^(select|insert|update|delete|listen|with|\\d)`).MatchString(block.text) {
 				statements++
-				if out, err := block.prepared(t, url)().CombinedOutput(); err != nil {
+				if url == "" {
+					url = pgtest.Clone(t, filled)
+				}
+				cmd := block.prepared(t, url)()
+				cmd.Dir = dir // what one block writes another one reads
+				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Errorf("%s: %v\n%s\n%s", doc, err, block.text, out)
+				}
+				if broken := psql(url, `select * from chat.integrity`); broken != "" {
+					t.Errorf("%s: %s\nhas broken:\n%s", doc, block.text, broken)
+				}
+				for part, sql := range effects {
+					if filepath.Base(doc) == "sql.md" && strings.Contains(block.text, part) {
+						tried[part] = true
+						if psql(url, `select `+sql) != "t" {
+							t.Errorf("after\n%s\nit is not so that %s", block.text, sql)
+						}
+					}
 				}
 				continue
 			}
@@ -140,6 +206,11 @@ func TestTheDocumentsCommandsAndSQLWork(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+	for part := range effects {
+		if !tried[part] {
+			t.Errorf("docs/sql.md has no block with %q", part)
 		}
 	}
 	if commandLines < 5 || statements < 1 {

@@ -127,10 +127,20 @@ func EmptyURL(t testing.TB) string {
 	return clone(t, "template0")
 }
 
+// Clone makes a copy of a test's database, which nobody is connected to, and returns its connection string.
+func Clone(t testing.TB, url string) string {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clone(t, config.Database)
+}
+
 func clone(t testing.TB, from string) string {
 	t.Helper()
 	name := "t" + uuid.NewString()
-	if err := admin(t.Context(), fmt.Sprintf("CREATE DATABASE %q TEMPLATE %s", name, from)); err != nil {
+	if err := admin(t.Context(), fmt.Sprintf("CREATE DATABASE %q TEMPLATE %q", name, from)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
