@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo screenshots build test deps web lint tidy unit faults generate fmt bench bench-growth bench-page plans
+.PHONY: help run demo screenshots build test deps web lint tidy unit faults generate fmt bench bench-growth bench-page bench-migrations plans
 # The tools have a module of their own, so that what they need is not what pgchat needs.
 TOOL = CGO_ENABLED=0 go tool -modfile=.ci/tools/go.mod
 
@@ -75,6 +75,10 @@ bench-growth: build db/embedded/node_modules/.stamp ## measure with 1 to 4 insta
 
 bench-page: deps web db/embedded/node_modules/.stamp ## measure in Chromium what a room page weighs, how soon it shows, and how it bears 60 messages a second for ten minutes
 	PGCHAT_PAGE_FOR=10m go test -count=1 -timeout 30m -v -run 'TestARoomPageIsSmall|TestAPageUnderLoad' ./cmd/pgchat
+
+FROM = 32
+bench-migrations: db/embedded/node_modules/.stamp ## post while the migrations after FROM=32 run on 10 million messages, and tell how long each made somebody wait (10 minutes, 10 GB of disk)
+	PGCHAT_MIGRATIONS_MESSAGES=10000000 PGCHAT_MIGRATIONS_FROM=$(FROM) go test -count=1 -timeout=0 -v -run TestMigrationsHoldUpNobody ./internal/store
 
 plans: db/embedded/node_modules/.stamp ## compare the plans of all queries and views with 10 million messages to the golden files, and time the views (10 minutes, 8 GB of disk)
 	PGCHAT_PLANS_MESSAGES=10000000 go test -count=1 -timeout=0 -v -run TestPlansReadNoBigTableWhole ./internal/store

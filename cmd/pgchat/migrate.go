@@ -23,7 +23,9 @@ func (c migrateUp) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer d.close(&err)
-	applied, err := postgres.Migrate(ctx, d.url)
+	applied, err := postgres.Migrate(ctx, d.url, func(why string) {
+		_, _ = fmt.Fprintf(p.err, "Waiting for a lock: %s.\n", why)
+	})
 	if err != nil {
 		return err
 	}

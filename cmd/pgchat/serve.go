@@ -52,7 +52,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 	}
 	defer pool.Close()
 	if c.Migrate {
-		applied, err := postgres.Migrate(ctx, d.url)
+		applied, err := postgres.Migrate(ctx, d.url, func(why string) { log.Warn("a migration waits for a lock", "because", why) })
 		if err != nil {
 			return err
 		}

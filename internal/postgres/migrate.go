@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -19,25 +20,37 @@ import (
 // Migrate brings the schema up to date and returns the versions that it applied, in order. Instances that start at
 // once wait for each other: an advisory lock lets one of them migrate, the others find nothing left to do. What is new is
 // granted to the roles; see [GrantRights].
-func Migrate(ctx context.Context, url string) ([]int64, error) {
+//
+// Who uses the tables meanwhile is not held up for long: a migration that does not get its locks at once gives up those that it
+// has and is tried again each second, for ten minutes. Each time waiting is told who is in its way.
+func Migrate(ctx context.Context, url string, waiting ...func(why string)) ([]int64, error) {
+	return MigrateBy(ctx, url, migrations.FS, waiting...)
+}
+
+// MigrateBy is like [Migrate], by other migrations than those in the binary: earlier ones only, or what is tried out.
+func MigrateBy(ctx context.Context, url string, files fs.FS, waiting ...func(why string)) ([]int64, error) {
 	applied := []int64{}
-	err := withProvider(ctx, url, func(p *goose.Provider, r rights) error {
-		known := p.ListSources()
-		at, err := p.GetDBVersion(ctx)
+	err := withMigrator(ctx, url, files, func(m migrator) error {
+		known := m.ListSources()
+		at, err := m.GetDBVersion(ctx)
 		if err != nil {
 			return err
 		}
 		if newest := known[len(known)-1].Version; at > newest {
 			return fmt.Errorf("the schema is at version %d, this pgchat knows %d: it was migrated by a newer pgchat; run that one", at, newest)
-		} else if at < newest && r.owner != "" && !r.owns {
+		} else if at < newest && m.owner != "" && !m.owns {
 			return fmt.Errorf("the schema is at version %d, this pgchat needs %d, and user %q may not migrate it: it belongs to %q; "+
-				"run `pgchat migrate up` as that user", at, newest, r.user, r.owner)
+				"run `pgchat migrate up` as that user", at, newest, m.user, m.owner)
 		}
-		results, err := p.Up(ctx)
-		for _, r := range results {
-			applied = append(applied, r.Source.Version)
+		for {
+			version, err := m.step(ctx, (*goose.Provider).UpByOne, waiting...)
+			if errors.Is(err, goose.ErrNoNextVersion) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			applied = append(applied, version)
 		}
-		return err
 	})
 	if err == nil && len(applied) > 0 {
 		_, err = GrantRights(ctx, url)
@@ -67,13 +80,10 @@ func GrantRights(ctx context.Context, url string) (lacking []string, err error) 
 
 // MigrateDown takes the latest migration back and returns its version.
 func MigrateDown(ctx context.Context, url string) (version int64, err error) {
-	err = withProvider(ctx, url, func(p *goose.Provider, _ rights) error {
-		result, err := p.Down(ctx)
+	err = withMigrator(ctx, url, migrations.FS, func(m migrator) (err error) {
+		version, err = m.step(ctx, (*goose.Provider).Down)
 		if errors.Is(err, goose.ErrNoNextVersion) {
 			return errors.New("there is no migration to take back")
-		}
-		if err == nil {
-			version = result.Source.Version
 		}
 		return err
 	})
@@ -93,8 +103,8 @@ type Migration struct {
 
 // Migrations lists all that the binary has, in order.
 func Migrations(ctx context.Context, url string) (list []Migration, err error) {
-	err = withProvider(ctx, url, func(p *goose.Provider, _ rights) error {
-		status, err := p.Status(ctx)
+	err = withMigrator(ctx, url, migrations.FS, func(m migrator) error {
+		status, err := m.Status(ctx)
 		for _, s := range status {
 			list = append(list, Migration{
 				Version: s.Source.Version, Name: filepath.Base(s.Source.Path), Applied: s.State == goose.StateApplied, At: s.AppliedAt,
@@ -119,25 +129,41 @@ func CheckSchema(ctx context.Context, url string) error {
 	return nil
 }
 
-// withProvider calls do with what migrates the database, once it is proved that it can be used.
-func withProvider(ctx context.Context, url string, do func(*goose.Provider, rights) error) error {
+// migrator is what migrates a database, and the rights that its user had before.
+type migrator struct {
+	*goose.Provider
+	rights
+	db    *sql.DB
+	files fs.FS
+}
+
+// provider returns what takes steps in their nth attempt.
+func (m migrator) provider(attempt int) (*goose.Provider, error) {
+	p, err := goose.NewProvider(goose.DialectPostgres, m.db, yielding{m.files, attempt}, goose.WithTableName("chat.schema_version"))
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	return p, nil
+}
+
+// withMigrator calls do with what migrates the database, once it is proved that it can be used.
+func withMigrator(ctx context.Context, url string, files fs.FS, do func(migrator) error) error {
 	cfg, err := Parse(url)
 	if err != nil {
 		return unreadable("DATABASE_URL", err)
 	}
 	Patience(cfg)
 	cfg.DefaultQueryExecMode = pooledMode // the same everywhere: it need not be fast
-	r, err := prepare(ctx, cfg)
-	if err != nil {
+	m := migrator{files: files}
+	if m.rights, err = prepare(ctx, cfg); err != nil {
 		return explain("DATABASE_URL", err, cfg)
 	}
-	db := stdlib.OpenDB(*cfg)
-	defer func() { _ = db.Close() }()
-	provider, err := newProvider(db)
-	if err != nil {
+	m.db = stdlib.OpenDB(*cfg)
+	defer func() { _ = m.db.Close() }()
+	if m.Provider, err = m.provider(0); err != nil {
 		return err
 	}
-	if err := alone(ctx, db, func() error { return do(provider, r) }); err != nil {
+	if err := alone(ctx, m.db, func() error { return do(m) }); err != nil {
 		return explain("DATABASE_URL", fmt.Errorf("migrate: %w", err), cfg)
 	}
 	return nil
@@ -158,12 +184,4 @@ func prepare(ctx context.Context, cfg *pgx.ConnConfig) (rights, error) {
 		return rights{}, fmt.Errorf("make the table of versions: %w", err)
 	}
 	return r, nil
-}
-
-func newProvider(db *sql.DB) (*goose.Provider, error) {
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS, goose.WithTableName("chat.schema_version"))
-	if err != nil {
-		return nil, fmt.Errorf("read the migrations: %w", err)
-	}
-	return provider, nil
 }
