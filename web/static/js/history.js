@@ -144,21 +144,21 @@ function Past(root, { log, messages, has, hooks }) {
       grow(place === older);
     });
   }
-  const few = 150; // messages of which all may be laid out each time
-  // Where there are more, what was laid out in a frame is skipped from the next one on while it is out of sight, with the size that it
+  // Where there are many, what was laid out in a frame is skipped from the next one on while it is out of sight, with the size that it
   // had: were it skipped before, what is read would move when it comes into sight.
   function settle() {
-    if (messages.childElementCount > 2 * few) requestAnimationFrame(() => {
+    if (messages.childElementCount > 300) requestAnimationFrame(() => {
       const laid = messages.querySelectorAll(":scope > .message:not(.settled)");
       requestAnimationFrame(() => { for (const article of laid) article.classList.add("settled"); });
     });
   }
   // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was. Who follows what is
-  // said needs little of the past: it comes again as they scroll there.
+  // said needs little of the past, three screens of it: it comes again as they scroll there.
   function prune() {
     settle();
-    const atEnd = log.scrollTop > -1, most = atEnd ? few : Number(root.dataset.most);
-    if (messages.childElementCount <= most) return;
+    const atEnd = log.scrollTop > -1, total = messages.childElementCount;
+    const most = atEnd ? Math.max(60, Math.ceil(total * 3 * log.clientHeight / log.scrollHeight)) : Number(root.dataset.most);
+    if (total <= most) return;
     const all = articles();
     if (all.length <= most) return;
     const drop = (some) => {
@@ -168,7 +168,7 @@ function Past(root, { log, messages, has, hooks }) {
       }
     };
     if (atEnd) {
-      drop(all.slice(0, all.length - most + 20)); // so many at once that it is rare, and so few that it is quick
+      drop(all.slice(0, all.length - Math.ceil(most * 2 / 3))); // so many at once that it is rare, and so few that it is quick
       while (!messages.firstElementChild.matches(".message")) messages.firstElementChild.remove();
       hooks.arrange(messages.firstElementChild);
       ends();

@@ -554,7 +554,7 @@ function Room(root) {
     if (frame.type === "presence") { find("#away").replaceChildren(); people.came(); }
   }
   // Messages that come fast are put in some at a time, since each time the log is laid out.
-  let coming = [], soon = 0, putAt = 0;
+  let coming = [], soon = 0, putAt = 0, dropping = 0;
   function take(frame) {
     coming.push(frame);
     const wait = putAt + 100 - performance.now(); // ms
@@ -590,7 +590,7 @@ function Room(root) {
       unseen += fresh.length;
       showJump();
     }
-    past.prune();
+    dropping ||= setTimeout(() => { dropping = 0; past.prune(); }, 50); // in a frame of its own: what comes takes most of one
   }
 
   function showTyping(names) {
