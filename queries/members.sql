@@ -26,8 +26,14 @@ WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true
 DELETE FROM chat.members USING actor WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
 
 -- name: SetMemberRole :execrows
-WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
-UPDATE chat.members SET role = sqlc.arg(role) FROM actor WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);
+-- The owners are locked: two who each take it from the other at the same time would leave none. Nobody is changed who is the last.
+WITH actor AS (
+    SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true)
+), owners AS (
+    SELECT o.user_id FROM chat.members o WHERE o.room_id = sqlc.arg(room_id) AND o.role = 'owner' ORDER BY o.user_id FOR NO KEY UPDATE
+)
+UPDATE chat.members m SET role = sqlc.arg(role) FROM actor WHERE m.room_id = sqlc.arg(room_id) AND m.user_id = sqlc.arg(user_id)
+  AND (sqlc.arg(role) = 'owner' OR EXISTS (SELECT FROM owners o WHERE o.user_id <> sqlc.arg(user_id)));
 
 -- name: SetPreferences :exec
 UPDATE chat.members SET starred = sqlc.arg(starred), notify = sqlc.arg(notify) WHERE room_id = sqlc.arg(room_id) AND user_id = sqlc.arg(user_id);

@@ -165,23 +165,22 @@ func (r *Rooms) SetOwner(ctx context.Context, user User, room Room, memberID uui
 	role := RoleMember
 	if owner {
 		role = "owner"
-	} else {
-		members, err := r.MembersOf(ctx, room.ID)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(members, func(m Member) bool { return m.Owner && m.ID != memberID }) {
-			return Errorf(Forbidden, "#%s would have no owner. Make somebody else one first.", room.Name)
-		}
 	}
 	n, err := r.queries.SetMemberRole(ctx, store.SetMemberRoleParams{Actor: user.ID, RoomID: room.ID, UserID: memberID, Role: role})
 	if err != nil {
 		return fmt.Errorf("set the role of a member of room %s: %w", room.ID, err)
 	}
-	if n == 0 {
-		return Errorf(NotFound, "That is no member of #%s.", room.Name)
+	if n > 0 {
+		return nil
 	}
-	return nil
+	members, err := r.MembersOf(ctx, room.ID)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(members, func(m Member) bool { return m.ID == memberID }) {
+		return Errorf(Forbidden, "#%s would have no owner. Make somebody else one first.", room.Name)
+	}
+	return Errorf(NotFound, "That is no member of #%s.", room.Name)
 }
 
 // Hidden returns, of users and rooms at the same index, the indexes of those where the user may not see the room, and whether that is

@@ -209,8 +209,13 @@ func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (int
 }
 
 const setMemberRole = `-- name: SetMemberRole :execrows
-WITH actor AS (SELECT set_config('chat.actor', $4::uuid::text, true))
-UPDATE chat.members SET role = $1 FROM actor WHERE room_id = $2 AND user_id = $3
+WITH actor AS (
+    SELECT set_config('chat.actor', $4::uuid::text, true)
+), owners AS (
+    SELECT o.user_id FROM chat.members o WHERE o.room_id = $2 AND o.role = 'owner' ORDER BY o.user_id FOR NO KEY UPDATE
+)
+UPDATE chat.members m SET role = $1 FROM actor WHERE m.room_id = $2 AND m.user_id = $3
+  AND ($1 = 'owner' OR EXISTS (SELECT FROM owners o WHERE o.user_id <> $3))
 `
 
 type SetMemberRoleParams struct {
@@ -220,6 +225,7 @@ type SetMemberRoleParams struct {
 	Actor  uuid.UUID
 }
 
+// The owners are locked: two who each take it from the other at the same time would leave none. Nobody is changed who is the last.
 func (q *Queries) SetMemberRole(ctx context.Context, arg SetMemberRoleParams) (int64, error) {
 	result, err := q.db.Exec(ctx, setMemberRole,
 		arg.Role,
