@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -45,10 +44,6 @@ func (s *Server) dismiss(w http.ResponseWriter, r *http.Request) error {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // the pages' script reads it; nothing in it is secret
 		Name: dismissedCookie, Value: strings.Join(gone, "."), Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()), SameSite: http.SameSiteLaxMode, Secure: s.secure(r),
 	})
-	to := "/"
-	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && from.Path != "" {
-		to = from.RequestURI()
-	}
-	done(w, r, to)
+	done(w, r, cameFrom(r))
 	return nil
 }

@@ -135,12 +135,17 @@ func (s *Server) dndCommand(r *http.Request, _ chat.Room, rest string) (string, 
 
 // done answers a form that the menu at one's name has: the script needs nothing more, others go back to where they were.
 func (s *Server) done(w http.ResponseWriter, r *http.Request) error {
-	to := "/"
-	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && from.Path != "/status" {
-		to = from.RequestURI()
-	}
-	done(w, r, to)
+	done(w, r, cameFrom(r))
 	return nil
+}
+
+// cameFrom is the address of the page that has a form which every page has; "/" where that is not known, or the form's own.
+func cameFrom(r *http.Request) string {
+	from, err := url.Parse(r.Referer())
+	if err != nil || from.Host != r.Host || from.Path == "" || from.Path == "/status" {
+		return "/"
+	}
+	return from.RequestURI()
 }
 
 // end is when a status ends that was given an end of this name; nil: never by itself. The pages' script adds what it knows of
