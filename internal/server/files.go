@@ -131,6 +131,9 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) (err error) {
 		return err
 	}
 	defer func() { err = in.refused(err) }()
+	if err := s.mayPost(w, r); err != nil {
+		return err
+	}
 	if r.ContentLength > s.Files.Limit()+formAround { // it need not be sent to be told
 		return s.Files.TooLarge("The file")
 	}

@@ -56,6 +56,14 @@ func TestOneLimitForAllThatAUserPostsAndChanges(t *testing.T) {
 	for _, path := range []string{at + "/edit", at + "/delete", at + "/undelete", at + "/reactions", at + "/pin", "/rooms/general/reactions", "/status/dnd"} {
 		s.do(t, ada, "POST", path, form("body", "four", "emoji", "👍", "reaction", first+" 👍", "on", "true"), "HX-Request", "true").want(t, 429, tooFast)
 	}
+	// Nor what makes lines in rooms, rooms and files.
+	for _, path := range []string{
+		"/rooms", "/direct", "/rooms/general/join", "/rooms/general/settings", "/rooms/general/archive", "/rooms/general/leave", "/rooms/general/members",
+		"/rooms/general/members/" + s.id(t, "eve") + "/remove", "/rooms/general/members/" + s.id(t, "eve") + "/owner",
+	} {
+		s.do(t, ada, "POST", path, form("name", "four", "topic", "four", "names", "eve", "user", s.id(t, "eve"), "owner", "true", "archived", "true")).want(t, 429, tooFast)
+	}
+	s.sendForm(t, ada, "/rooms/general/files", []part{{"file", "notes.txt", "hello"}}).want(t, 429, tooFast)
 	// A form keeps what was written, the composer's where it can be sent again.
 	s.do(t, ada, "POST", at+"/edit", form("body", "a long edit")).want(t, 429, tooFast, `readonly>a long edit</textarea>`)
 	s.do(t, ada, "POST", "/status", form("text", "in a hurry", "ends", "never")).want(t, 429, tooFast, `value="in a hurry"`)

@@ -84,7 +84,11 @@ func (s *Server) newRoom(w http.ResponseWriter, r *http.Request) error {
 	if private := r.PostForm.Get("private"); private != "" && private != "false" {
 		kind = chat.Private
 	}
-	room, err := s.Rooms.Create(r.Context(), *of(r).user, name, topic, kind)
+	err := s.mayPost(w, r)
+	var room chat.Room
+	if err == nil {
+		room, err = s.Rooms.Create(r.Context(), *of(r).user, name, topic, kind)
+	}
 	switch {
 	case err != nil && wantsJSON(r):
 		return err
@@ -308,6 +312,9 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 	}
 	if room.Archived {
 		return chat.Errorf(chat.Forbidden, "#%s is archived: nobody can join it.", room.Name)
+	}
+	if err := s.mayPost(w, r); err != nil {
+		return err
 	}
 	if err := s.Rooms.Join(r.Context(), room.ID, of(r).user.ID); err != nil {
 		return err

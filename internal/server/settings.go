@@ -29,7 +29,10 @@ func (s *Server) inRoom(act func(r *http.Request, user chat.User, room chat.Room
 		if err != nil {
 			return err
 		}
-		to, err := act(r, user, room)
+		err, to := s.mayPost(w, r), ""
+		if err == nil {
+			to, err = act(r, user, room)
+		}
 		switch {
 		case err != nil && (wantsJSON(r) || byScript(r)):
 			return err
@@ -172,7 +175,11 @@ func (s *Server) direct(w http.ResponseWriter, r *http.Request) error {
 	if len(others) == 0 {
 		return s.renderNewDirect(w, r, http.StatusUnprocessableEntity, page.NewDirect{Errors: map[string]string{"user": "Choose somebody."}})
 	}
-	room, err := s.Rooms.Direct(r.Context(), *of(r).user, others...)
+	err := s.mayPost(w, r)
+	var room chat.Room
+	if err == nil {
+		room, err = s.Rooms.Direct(r.Context(), *of(r).user, others...)
+	}
 	switch {
 	case err != nil && wantsJSON(r):
 		return err
