@@ -284,11 +284,16 @@ func sameAs(t *testing.T, file, got string) {
 	}
 	for plan := range strings.SplitSeq(got, "\n\n") {
 		name, _, _ := strings.Cut(plan, "\n")
-		switch old, ok := known[name]; {
+		old, ok := known[name]
+		delete(known, name)
+		switch {
 		case !ok:
-			t.Logf("%s has no plan of %s; go test ./internal/store -run Plans -update writes it", file, name)
+			t.Errorf("%s has no plan of %s; go test ./internal/store -run Plans -update writes it", file, name)
 		case old != plan:
 			t.Errorf("another plan than in %s; where it is as good, go test ./internal/store -run Plans -update writes it:\n%s\nit was:\n%s", file, plan, old)
 		}
+	}
+	for name := range known {
+		t.Errorf("%s has a plan of %s, which is no more; go test ./internal/store -run Plans -update takes it out", file, name)
 	}
 }
