@@ -65,3 +65,8 @@ WITH given AS (
 )
 UPDATE chat.members m SET last_read_seq = k.seq FROM marked k
 WHERE m.room_id = k.room_id AND m.user_id = k.user_id AND m.last_read_seq <> k.seq;
+
+-- name: TellMoved :exec
+-- By the table, and not by what a server remembers to have stored: meanwhile the database may have been set back.
+SELECT chat.tell_activity('moved', string_agg('{"room":"' || h.room_id || '","seq":' || h.last_seq || '}', ','))
+FROM chat.room_heads h WHERE h.room_id = ANY (sqlc.arg(room_ids)::uuid[]) HAVING count(*) > 0;

@@ -10,7 +10,7 @@ import (
 	"github.com/pgchat/pgchat/internal/store"
 )
 
-// Reads keeps how far users have read.
+// Reads keeps how far users have read, of what there is to read.
 type Reads struct{ queries *store.Queries }
 
 // NewReads keeps it through pool.
@@ -56,6 +56,14 @@ func (r *Reads) Mark(ctx context.Context, marks []Mark) error {
 	}
 	if err := r.queries.MarkRead(ctx, arg); err != nil {
 		return fmt.Errorf("store how far %d users have read: %w", len(marks), err)
+	}
+	return nil
+}
+
+// TellMoved tells all instances how far the rooms have come. At most 100 fit into a notification; of more it says "many".
+func (r *Reads) TellMoved(ctx context.Context, roomIDs []uuid.UUID) error {
+	if err := r.queries.TellMoved(ctx, roomIDs); err != nil {
+		return fmt.Errorf("tell how far %d rooms have come: %w", len(roomIDs), err)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ type Writer struct {
 	queue   chan pending
 	done    chan struct{}
 	abort   context.CancelFunc
-	stored  func(roomID uuid.UUID, seq int64)
+	stored  func(roomID uuid.UUID)
 	metrics writerMetrics
 	load    struct{ batches, messages, largest atomic.Int64 } // since Load was called
 	trouble atomic.Pointer[trouble]                           // why nothing can be stored, set and cleared by the writer's goroutine; nil: it can
@@ -85,7 +85,7 @@ func NewWriter(pool *pgxpool.Pool) *Writer {
 
 // OnStored has tell called for each message that is stored, before its sender is answered; it must not block. The writer is
 // started afterwards.
-func (w *Writer) OnStored(tell func(roomID uuid.UUID, seq int64)) { w.stored = tell }
+func (w *Writer) OnStored(tell func(roomID uuid.UUID)) { w.stored = tell }
 
 // Start begins to write. The context's values are used, not its end: Stop ends the writer.
 func (w *Writer) Start(ctx context.Context) {
@@ -263,7 +263,7 @@ func (w *Writer) answer(s stored) {
 	case err == nil && len(s.rows) == len(s.batch):
 		for i, r := range s.rows {
 			if w.stored != nil && r.Outcome == "posted" {
-				w.stored(s.batch[i].RoomID, r.Seq)
+				w.stored(s.batch[i].RoomID)
 			}
 			s.batch[i].answer(r.Seq, w.outcomeError(r.Outcome, s.batch[i].Post))
 		}

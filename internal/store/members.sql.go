@@ -259,3 +259,14 @@ func (q *Queries) SetPreferences(ctx context.Context, arg SetPreferencesParams) 
 	)
 	return err
 }
+
+const tellMoved = `-- name: TellMoved :exec
+SELECT chat.tell_activity('moved', string_agg('{"room":"' || h.room_id || '","seq":' || h.last_seq || '}', ','))
+FROM chat.room_heads h WHERE h.room_id = ANY ($1::uuid[]) HAVING count(*) > 0
+`
+
+// By the table, and not by what a server remembers to have stored: meanwhile the database may have been set back.
+func (q *Queries) TellMoved(ctx context.Context, roomIds []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, tellMoved, roomIds)
+	return err
+}

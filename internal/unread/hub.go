@@ -2,7 +2,6 @@ package unread
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"maps"
 	"slices"
@@ -52,7 +51,7 @@ type Hub struct {
 	lists map[*Watch]struct{} // of pages that list rooms or members
 	stale map[*user]struct{}  // whose memberships are to be read
 	heard map[uuid.UUID]int64 // how far rooms have come that were told of while memberships are read; nil: none are
-	moved map[uuid.UUID]int64 // how far rooms have come by what was stored here, not told yet
+	moved map[uuid.UUID]bool  // rooms that have come further by what was stored here, which was not told yet
 	marks map[place]chat.Mark // what was read here, not written yet
 	due   struct{ send, write bool }
 }
@@ -89,7 +88,7 @@ func New(l layer.Layer, reads *chat.Reads, log *slog.Logger) *Hub {
 	h := &Hub{
 		layer: l, reads: reads, log: log, toLoad: make(chan struct{}, 1), toSend: make(chan struct{}, 1),
 		users: map[uuid.UUID]*user{}, rooms: map[uuid.UUID]*room{}, lists: map[*Watch]struct{}{}, stale: map[*user]struct{}{},
-		moved: map[uuid.UUID]int64{}, marks: map[place]chat.Mark{},
+		moved: map[uuid.UUID]bool{}, marks: map[place]chat.Mark{},
 	}
 	h.send = layer.NewPace(tellEvery, func() { h.soon(&h.due.send) })
 	h.write = layer.NewPace(writeEvery, func() { h.soon(&h.due.write) })
@@ -119,9 +118,9 @@ func (h *Hub) Stop(context.Context) error {
 }
 
 // Stored takes that a message was stored by this instance. It does not block.
-func (h *Hub) Stored(roomID uuid.UUID, seq int64) {
+func (h *Hub) Stored(roomID uuid.UUID) {
 	h.mu.Lock()
-	h.moved[roomID] = max(h.moved[roomID], seq)
+	h.moved[roomID] = true
 	h.mu.Unlock()
 	h.send.Call()
 }
@@ -203,25 +202,18 @@ type activity struct {
 func (h *Hub) tellMoved() {
 	h.mu.Lock()
 	moved := h.moved
-	h.moved = map[uuid.UUID]int64{}
+	h.moved = map[uuid.UUID]bool{}
 	h.mu.Unlock()
 	rooms := slices.Collect(maps.Keys(moved))
 	for part := range slices.Chunk(rooms, roomsAtOnce) {
-		var told activity
-		for _, id := range part {
-			told.Moved = append(told.Moved, heard{Room: id, Seq: moved[id]})
-		}
-		payload, err := json.Marshal(told)
-		if err == nil {
-			ctx, cancel := h.bounded()
-			err = h.layer.GroupSend(ctx, Group, string(payload))
-			cancel()
-		}
+		ctx, cancel := h.bounded()
+		err := h.reads.TellMoved(ctx, part)
+		cancel()
 		if err != nil {
 			h.log.Debug("how far rooms have come was not told", "rooms", len(part), "error", err)
 			h.mu.Lock()
 			for _, id := range part {
-				h.moved[id] = max(h.moved[id], moved[id])
+				h.moved[id] = true
 			}
 			h.mu.Unlock()
 			h.later(h.send)
