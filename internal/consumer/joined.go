@@ -33,9 +33,10 @@ type joined struct {
 	again    time.Duration // until the next try to read
 }
 
-// join opens the room at the cursor. answer, made from the subscription's cursor, leaves before anything of the room; nil:
+// join opens the room at the cursor. asOf is when it was asked whether the user may see it: where they are banned or removed meanwhile, the
+// room ends as it does for those who have it open. answer, made from the subscription's cursor, leaves before anything of the room; nil:
 // none.
-func (c *conn) join(room room, after chat.Cursor, answer func(j *joined) []byte) error {
+func (c *conn) join(asOf uint64, room room, after chat.Cursor, answer func(j *joined) []byte) error {
 	c.mu.Lock()
 	full := len(c.rooms) >= maxRooms
 	c.mu.Unlock()
@@ -64,6 +65,7 @@ func (c *conn) join(room room, after chat.Cursor, answer func(j *joined) []byte)
 		c.answers = append(c.answers, first)
 	}
 	c.mu.Unlock()
+	c.sockets.seeAgain(asOf, c.user.ID)
 	c.wake(j)
 	return nil
 }

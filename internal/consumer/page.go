@@ -114,6 +114,7 @@ func (p *page) open(c *conn, in pageIn) error {
 	if err != nil {
 		return err
 	}
+	asOf := p.sockets.asOf()
 	found, err := p.sockets.cfg.Rooms.ByID(p.sockets.ctx, c.user.ID, id)
 	if err == nil {
 		var behind func(*joined) []byte
@@ -124,7 +125,7 @@ func (p *page) open(c *conn, in pageIn) error {
 			behind = func(j *joined) []byte { return frame(pageOut{Type: "behind", Room: id.String(), Seq: cursor.Seq}) }
 		}
 		if err == nil {
-			err = c.join(room{found.ID, found.Slug}, cursor, behind)
+			err = c.join(asOf, room{found.ID, found.Slug}, cursor, behind)
 		}
 	}
 	var refused *chat.Error

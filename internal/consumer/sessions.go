@@ -72,7 +72,28 @@ func (s *Sockets) Receive(_, payload string) {
 	for _, r := range activity.Rooms {
 		s.see[r.Room] = true
 	}
+	if activity.Members != nil || activity.Rooms != nil {
+		s.sights++
+	}
 	s.checkSoon()
+}
+
+// asOf is to be called before it is asked whether somebody may see a room, and what it returned to be given to [conn.join].
+func (s *Sockets) asOf() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sights
+}
+
+// seeAgain has it looked at again what the user may see, where something was told since asOf: checkRooms did not know then that the
+// connection has the room.
+func (s *Sockets) seeAgain(asOf uint64, userID uuid.UUID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sights != asOf {
+		s.see[userID] = true
+		s.checkSoon()
+	}
 }
 
 // Missed implements [layer.Receiver].
@@ -82,6 +103,7 @@ func (s *Sockets) checkAllSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.checkAll, s.seeAll = true, true
+	s.sights++
 	s.announceSoon()
 	s.allStaleLocked()
 	s.checkSoon()

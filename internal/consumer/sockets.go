@@ -54,6 +54,7 @@ type Sockets struct {
 	checkAll    bool
 	see         map[uuid.UUID]bool // users and rooms of which it is to be looked at who may see what
 	seeAll      bool
+	sights      uint64                           // how often it was told that somebody may see something else
 	looked      map[uuid.UUID]map[*conn]struct{} // who looks at whom
 	stale       map[uuid.UUID]struct{}           // of whom it is to be read how they are
 	draining    bool

@@ -240,11 +240,12 @@ func (v *v1) join(c *conn, in v1In) error {
 			return err
 		}
 	}
+	asOf := v.sockets.asOf()
 	found, err := v.sockets.cfg.Rooms.BySlug(v.sockets.ctx, c.user.ID, in.Room)
 	if err != nil {
 		return err
 	}
-	err = c.join(room{found.ID, found.Slug}, after, func(j *joined) []byte {
+	err = c.join(asOf, room{found.ID, found.Slug}, after, func(j *joined) []byte {
 		out := v1Joined{Type: "joined", Room: found.Slug, Cursor: j.sub.Cursor().String()}
 		if now, err := v.sockets.online(found.ID, 0); err == nil {
 			j.told, out.Online = now, len(now.people)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -98,6 +99,39 @@ func TestWhoIsBannedFromARoomLosesItOnAllInstancesAndMayDoNothingThere(t *testin
 	send(t, eve.program, fmt.Sprintf(`{"type":"post","room":"general","id":%q,"body":"x"}`, uuid.NewString()))
 	until(t, eve.program, "ack")
 	two.do(t, browser, "GET", "/rooms/general", nil).want(t, 200, "findme")
+}
+
+// The ban comes, and the connections are looked at, after it was asked whether the user may see the room and before it is theirs.
+func TestWhoIsBannedWhileTheyJoinLosesTheRoom(t *testing.T) {
+	one, two := startTwo(t)
+	eve := liveOn(t, one, two, "eve")
+	one.exec(t, `select chat.create_room('Plans', members => '{eve}')`)
+	token, err := chat.NewTokens(one.pool).Create(t.Context(), "eve", "joining", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joining := one.program(t, token)
+	tx, err := one.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(t.Context(), `lock table chat.presence`); err != nil { // who is online is what joining reads last
+		t.Fatal(err)
+	}
+	send(t, joining, `{"type":"join","room":"plans"}`)
+	for one.count(t, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%name: OnlineUsers %'`) == 0 {
+		one.exec(t, `select pg_sleep(0.01)`)
+	}
+	one.exec(t, `insert into chat.bans (user_id, room_id) select u.id, r.id from chat.users u, chat.rooms r where u.name = 'eve'`) // from all rooms
+	until(t, eve.program, "left")
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, joining, "joined")
+	if f := until(t, joining, "left"); f["room"] != "plans" || f["reason"] != "banned" {
+		t.Errorf("it is told %v", f)
+	}
 }
 
 func TestWhoIsBannedFromTheChatIsPutOutOfIt(t *testing.T) {
