@@ -162,9 +162,9 @@ DECLARE
     target     record;
     wrong      record;
     keep_times boolean;
-    moved      bigint[]; -- the messages' seq, in order, and at the same index their new ids and their seq in the other room
-    ids        uuid[];
-    arrived    bigint[];
+    moved      bigint[]; -- seq of those that are moved, in order
+    places     jsonb;    -- what each of them is in the other room: looked up, where a join of arrays compares each with each
+    stored     bigint;
 BEGIN
     SELECT r.kind, r.archived_at INTO target FROM rooms r WHERE r.id = to_id;
     IF from_id = to_id THEN
@@ -190,33 +190,34 @@ BEGIN
         SELECT unnest(move_messages.seqs) UNION SELECT r.thread FROM replies r WHERE r.room_id = from_id AND r.seq = ANY (move_messages.seqs))
     ORDER BY m.seq FOR UPDATE;
     PERFORM FROM room_heads h WHERE h.room_id IN (from_id, to_id) ORDER BY h.room_id FOR NO KEY UPDATE;
-    SELECT array_agg(m.seq ORDER BY m.seq), array_agg(gen_random_uuid()) INTO moved, ids
-    FROM messages m WHERE m.room_id = from_id AND m.seq = ANY (move_messages.seqs) AND m.deleted_at IS NULL;
+    SELECT array_agg(m.seq ORDER BY m.seq) INTO moved FROM messages m WHERE m.room_id = from_id AND m.seq = ANY (move_messages.seqs) AND m.deleted_at IS NULL;
     IF moved IS NOT NULL THEN
+        SELECT jsonb_object_agg(p.seq, h.last_seq + p.n) INTO places
+        FROM unnest(moved) WITH ORDINALITY AS p (seq, n) CROSS JOIN room_heads h WHERE h.room_id = to_id;
         -- Time goes with seq: a day is found by it.
         keep_times := coalesce((SELECT n.created_at FROM messages n WHERE n.room_id = to_id ORDER BY n.seq DESC LIMIT 1)
             <= (SELECT m.created_at FROM messages m WHERE m.room_id = from_id AND m.seq = moved[1]), true);
-        INSERT INTO messages (room_id, id, author_id, body, created_at)
-        SELECT to_id, p.id, m.author_id, m.body, CASE WHEN keep_times THEN m.created_at END
-        FROM unnest(moved, ids) AS p (seq, id) JOIN messages m ON m.room_id = from_id AND m.seq = p.seq ORDER BY p.seq;
-        SELECT array_agg(m.seq ORDER BY p.n) INTO arrived
-        FROM unnest(ids) WITH ORDINALITY AS p (id, n) JOIN messages m ON m.id = p.id AND m.room_id IS NOT DISTINCT FROM to_id;
+        INSERT INTO messages (room_id, author_id, body, created_at)
+        SELECT to_id, m.author_id, m.body, CASE WHEN keep_times THEN m.created_at END
+        FROM messages m WHERE m.room_id = from_id AND m.seq = ANY (moved) ORDER BY m.seq;
+        GET DIAGNOSTICS stored = ROW_COUNT;
+        IF stored <> cardinality(moved) THEN
+            RAISE triggered_action_exception USING
+                MESSAGE = format('%s of %s messages were stored in room %L', stored, cardinality(moved), move_messages.to_room),
+                DETAIL = 'A trigger that is not of pgchat keeps messages from being stored.', HINT = '\d chat.messages shows the triggers.';
+        END IF;
         INSERT INTO reactions (room_id, seq, emoji, user_id, created_at)
-        SELECT to_id, p.new_seq, r.emoji, r.user_id, r.created_at
-        FROM unnest(moved, arrived) AS p (seq, new_seq) JOIN reactions r ON r.room_id = from_id AND r.seq = p.seq;
+        SELECT to_id, (places -> r.seq::text)::bigint, r.emoji, r.user_id, r.created_at
+        FROM reactions r WHERE r.room_id = from_id AND r.seq = ANY (moved);
         -- What answers a message that stays answers the first of the thread, where that goes along, or nothing.
         INSERT INTO replies (room_id, seq, reply_to)
-        SELECT to_id, p.new_seq, coalesce(a.new_seq, t.new_seq)
-        FROM unnest(moved, arrived) AS p (seq, new_seq) JOIN replies r ON r.room_id = from_id AND r.seq = p.seq
-        LEFT JOIN unnest(moved, arrived) AS a (seq, new_seq) ON a.seq = r.reply_to
-        LEFT JOIN unnest(moved, arrived) AS t (seq, new_seq) ON t.seq = r.thread
-        WHERE coalesce(a.new_seq, t.new_seq) IS NOT NULL ORDER BY p.new_seq;
-        UPDATE files f SET room_id = to_id, seq = p.new_seq
-        FROM unnest(moved, arrived) AS p (seq, new_seq) WHERE f.room_id = from_id AND f.seq = p.seq;
+        SELECT to_id, (places -> r.seq::text)::bigint, coalesce(places -> r.reply_to::text, places -> r.thread::text)::bigint
+        FROM replies r WHERE r.room_id = from_id AND r.seq = ANY (moved) AND places ?| ARRAY[r.reply_to::text, r.thread::text] ORDER BY r.seq;
+        UPDATE files f SET room_id = to_id, seq = (places -> f.seq::text)::bigint WHERE f.room_id = from_id AND f.seq = ANY (moved);
         DELETE FROM messages m WHERE m.room_id = from_id AND m.seq = ANY (moved);
     END IF;
     PERFORM set_config('chat.actor', before, true);
-    RETURN QUERY SELECT * FROM unnest(moved, arrived);
+    RETURN QUERY SELECT m, (places -> m::text)::bigint FROM unnest(moved) AS m;
 END $$;
 -- +goose StatementEnd
 COMMENT ON FUNCTION chat.move_messages(text, bigint[], text, text) IS 'Moves messages to the end of another room: select * from chat.move_messages(''general'', ''{41,42}'', ''random''). Takes the room''s slug, the messages'' seq and the other room''s slug. Authors, reactions, files and replies among them go along, pins do not; those that were deleted stay. They are new there: unread, with new ids, and told to whom they address. Where they were empty rows stay, as after DELETE. They keep their times where all are later than what the other room has, else they have that of moving. Returns seq and new_seq of each.';

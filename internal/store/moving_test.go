@@ -80,6 +80,11 @@ func TestMessagesAreMovedWithWhatBelongsToThem(t *testing.T) {
 	} {
 		refused(t, pool, why[0], why[1], `select * from `+call)
 	}
+	// Nothing is erased that was not stored.
+	do(t, pool, `create function skip() returns trigger language plpgsql as 'begin return null; end';
+		create trigger skip before insert on chat.messages for each row when (new.body = 'one, @bob') execute function skip()`)
+	refused(t, pool, "09000", "1 of 2 messages were stored in room 'other'", `select * from chat.move_messages('team', '{8,9}', 'other')`)
+	wantNoGaps(t, pool)
 }
 
 func TestFilesGoToAnotherRoomWithTheirMessageOnly(t *testing.T) {
