@@ -95,7 +95,7 @@ func TestRoomsAreSwitchedWithoutLoadingThePage(t *testing.T) {
 	b.until(`document.querySelector("#state-text").textContent === "Offline, 2 to send"`)
 	addRooms(t, db, "unseen")
 	b.until(`(() => { const a = document.createElement("a"); a.href = "/rooms/unseen"; document.body.append(a); a.click(); return true; })()`)
-	b.until(`document.querySelector("#toast").textContent.includes("could not be opened") && location.pathname === "/rooms/design"`)
+	b.until(`document.querySelector("#toast").textContent.includes("could not be opened: the server cannot be reached.") && location.pathname === "/rooms/design"`)
 	b.screenshot("could-not-be-opened")
 	serve(t, build(t), url, site.host)
 	b.sees("to design")

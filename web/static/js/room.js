@@ -25,7 +25,7 @@ function Room(root) {
       const line = find("#state-text");
       find("#state").className = `state ${kind}`;
       if (line.textContent !== text) line.textContent = text;
-      find("#state-online").textContent = kind === "live" ? `· ${view.online} online` : ""; // not told aloud each time
+      find("#state-online").textContent = kind === "live" && view.online ? `· ${view.online} online` : ""; // not told aloud each time
     },
   };
 

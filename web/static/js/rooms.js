@@ -22,7 +22,7 @@
     for (const [other, { at }] of ahead) if (Date.now() - at >= fetchedFor) ahead.delete(other);
     const html = fetch(to, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) }).then((answer) => {
       if (answer.redirected) throw Object.assign(new Error(), { elsewhere: true });
-      if (answer.status >= 500) throw new Error("the server cannot do it just now");
+      if (answer.status >= 500) throw Object.assign(new Error(), { told: "the server cannot do it just now" });
       if (!answer.ok) throw Object.assign(new Error(), { elsewhere: true }); // its page says why
       return answer.text();
     });
@@ -47,7 +47,7 @@
       } catch (error) {
         if (turn !== going) return;
         if (error.elsewhere) location.assign(address);
-        else live.toast(`The room could not be opened: ${["Failed to fetch", "signal timed out"].includes(error.message) ? "the server cannot be reached" : error.message}.`, { href: address, label: "Try again" });
+        else live.toast(`The room could not be opened: ${error.told ?? "the server cannot be reached"}.`, { href: address, label: "Try again" });
         return;
       } finally {
         clearTimeout(wait);
