@@ -43,7 +43,7 @@ SELECT u.id, u.name, m.role FROM chat.members m JOIN chat.users u ON u.id = m.us
 
 -- name: MembershipsOf :many
 -- stamp changes with what the room looks like to the user, as in rooms.sql.
-SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp,
+SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp,
        ARRAY(SELECT x.seq FROM chat.mentions x
              WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
 FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id
@@ -51,12 +51,12 @@ WHERE m.user_id = ANY (sqlc.arg(user_ids)::uuid[])
   AND NOT EXISTS (SELECT FROM chat.bans x WHERE x.user_id = m.user_id AND (x.room_id IS NULL OR x.room_id = m.room_id) AND x.until > now());
 
 -- name: MarkRead :exec
--- The rows are locked in order: a user who reads on two devices is written by two servers.
+-- The rows are locked in order: a user who reads on two devices is written by two servers. What is no longer kept is read.
 WITH given AS (
     SELECT unnest(sqlc.arg(room_ids)::uuid[]) AS room_id, unnest(sqlc.arg(user_ids)::uuid[]) AS user_id,
            unnest(sqlc.arg(seqs)::bigint[]) AS seq, unnest(sqlc.arg(back)::boolean[]) AS back
 ), marked AS (
-    SELECT m.room_id, m.user_id, least(r.seq, h.last_seq) AS seq
+    SELECT m.room_id, m.user_id, greatest(least(r.seq, h.last_seq), h.first_seq - 1) AS seq
     FROM given r
     JOIN chat.members m ON m.room_id = r.room_id AND m.user_id = r.user_id
     JOIN chat.room_heads h ON h.room_id = r.room_id

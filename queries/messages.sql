@@ -30,7 +30,7 @@ WHERE m.room_id = sqlc.arg(room_id) AND m.rev > sqlc.arg(after)::bigint AND m.re
 ORDER BY m.rev LIMIT sqlc.arg(max_rows);
 
 -- name: Heads :many
-SELECT room_id, last_seq, last_rev, chat.history()::text AS history FROM chat.room_heads WHERE room_id = ANY (sqlc.arg(room_ids)::uuid[]);
+SELECT room_id, first_seq, last_seq, last_rev, chat.history()::text AS history FROM chat.room_heads WHERE room_id = ANY (sqlc.arg(room_ids)::uuid[]);
 
 -- name: Reaches :many
 -- How far cursors of a history hold in the current one: in each room up to where the histories since then began. Nothing where it is unknown.

@@ -1,13 +1,13 @@
 -- name: RoomsFor :many
 -- The rooms that the user may see and, of those that are archived, is a member of. A direct conversation is called by its other people.
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
-       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (r.archived_at IS NOT NULL)::boolean AS archived, coalesce(r.keep_days, 0)::int AS keep_days,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
-       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
@@ -20,13 +20,13 @@ WHERE (m.user_id IS NOT NULL OR r.kind = 'public' AND r.archived_at IS NULL)
 
 -- name: RoomBySlug :one
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
-       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (r.archived_at IS NOT NULL)::boolean AS archived, coalesce(r.keep_days, 0)::int AS keep_days,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
-       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
@@ -38,13 +38,13 @@ WHERE r.slug = sqlc.arg(slug) AND (r.kind = 'public' OR m.user_id IS NOT NULL) A
 
 -- name: RoomByID :one
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
-       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (r.archived_at IS NOT NULL)::boolean AS archived, coalesce(r.keep_days, 0)::int AS keep_days,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
-       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = sqlc.arg(user_id)
@@ -85,6 +85,19 @@ UPDATE chat.rooms SET name = sqlc.arg(name), topic = sqlc.arg(topic) FROM actor 
 WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
 UPDATE chat.rooms SET archived_at = CASE WHEN sqlc.arg(archived)::boolean THEN coalesce(archived_at, now()) END FROM actor WHERE id = sqlc.arg(id);
 
+-- name: KeepMessages :exec
+-- For so many days; 0: for ever.
+WITH actor AS (SELECT set_config('chat.actor', sqlc.arg(actor)::uuid::text, true))
+UPDATE chat.rooms SET keep_days = nullif(sqlc.arg(days)::int, 0) FROM actor WHERE id = sqlc.arg(id);
+
+-- name: OlderMessages :one
+-- How many messages of the room are older than so many days.
+SELECT greatest(0, chat.seq_since(h.room_id, now() - make_interval(days => sqlc.arg(days)::int)) - h.first_seq)::bigint AS messages FROM chat.room_heads h WHERE h.room_id = sqlc.arg(room_id);
+
+-- name: Retain :one
+-- A batch of what is too old: which room has lost how many messages. 0: there is nothing, or another server is at it.
+SELECT coalesce(room, '')::text AS room, removed::bigint AS removed, coalesce(oldest, 0)::bigint AS oldest FROM chat.retain(sqlc.arg(most)::int);
+
 -- name: HiddenRooms :many
 -- Of users and rooms at the same index, the indexes, from 1, where the user may not see the room, and whether that is for a ban. A room
 -- that is gone is not hidden.
@@ -100,6 +113,6 @@ JOIN chat.bans x ON x.user_id = g.user_id AND (x.room_id IS NULL OR x.room_id = 
 
 -- name: AllRooms :many
 -- Every room, whoever may see it, and how far it has come.
-SELECT r.id, r.slug, r.name, r.kind, (r.archived_at IS NOT NULL)::boolean AS archived, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at
+SELECT r.id, r.slug, r.name, r.kind, (r.archived_at IS NOT NULL)::boolean AS archived, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at
 FROM chat.rooms r JOIN chat.room_heads h ON h.room_id = r.id
 ORDER BY r.slug;

@@ -124,6 +124,7 @@ var effects = map[string]string{
 			select m.created_at, m.created_at >= lag(m.created_at, 1, '-infinity') over (order by m.seq) as in_order from chat.messages m where m.room_id = chat.find_room('old-backend')) m)
 		and (select count(*) from chat.messages where room_id = chat.find_room('old-backend')) = (select count(*) from chat.messages where room_id = chat.find_room('backend') and deleted_at is null)`,
 	"chat.create_room('Team '": `(select count(*) from chat.members m join chat.rooms r on r.id = m.room_id where r.slug in ('team-north', 'team-south')) = 6`,
+	"set keep_days = 3":        `(select h.first_seq > 1 and m.created_at > now() - interval '3 days' from chat.room_heads h join chat.messages m on m.room_id = h.room_id and m.seq = h.first_seq where h.room_id = chat.find_room('random'))`,
 }
 
 // TestTheDocumentsCommandsAndSQLWork runs what README and docs/ tell people to type: commands are parsed, make targets

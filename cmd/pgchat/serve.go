@@ -111,6 +111,9 @@ func (c *serveCommand) Run(ctx context.Context, p *program) (err error) {
 		parts.Go(func() {
 			sweepAll(sweep, time.Hour, "old rows of chat.message_history and chat.audit_log", func(ctx context.Context) (int64, error) { return retention.Sweep(ctx, pool) }, log)
 		})
+		parts.Go(func() {
+			sweepAll(sweep, time.Minute, "messages that are older than their room keeps them", func(ctx context.Context) (int64, error) { return chat.Retain(ctx, pool, log) }, log)
+		})
 		parts.Wait()
 	}()
 	defer func() { stopSweep(); <-swept }()

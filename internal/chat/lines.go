@@ -14,10 +14,10 @@ import (
 type Line struct {
 	Rev     int64  // its number among the room's changes
 	After   int64  // seq of the message that it follows; 0: none
-	Kind    string // "joined", "left", "renamed", "topic", "archived", "restored", "private" or "public"
+	Kind    string // "joined", "left", "renamed", "topic", "archived", "restored", "private", "public" or "retention"
 	Actor   string // who did it, by name; "": unknown
 	Subject string // who joined or left; "": nobody, or many
-	From    string // the name or topic before
+	From    string // the name, topic or days that messages are kept for before; "": no topic, for ever
 	To      string // and after
 	People  int32  // how many joined or left at once; 0: the subject
 	At      time.Time
@@ -54,6 +54,14 @@ func (l Line) Words() string {
 			return choose("removed the topic", "The topic was removed")
 		}
 		return choose("changed the topic to: ", "The topic was changed to: ") + l.To
+	case "retention":
+		switch l.To {
+		case "":
+			return choose("has messages kept for ever", "Messages are kept for ever")
+		case "1":
+			return choose("has messages removed after a day", "Messages are removed after a day")
+		}
+		return choose("has messages removed after "+l.To+" days", "Messages are removed after "+l.To+" days")
 	case "archived", "restored":
 		return choose(l.Kind+" the room", "The room was "+l.Kind)
 	}

@@ -70,15 +70,21 @@ func (m *Messages) Changed(ctx context.Context, roomID uuid.UUID, after, upTo in
 	return found, nil
 }
 
+// Head is how far a room has come, and where it begins.
+type Head struct {
+	Cursor
+	First int64 // seq of the oldest message that is kept; Seq + 1: none is
+}
+
 // Heads returns how far each of the rooms has come; rooms that do not exist are missing from it.
-func (m *Messages) Heads(ctx context.Context, roomIDs ...uuid.UUID) (map[uuid.UUID]Cursor, error) {
+func (m *Messages) Heads(ctx context.Context, roomIDs ...uuid.UUID) (map[uuid.UUID]Head, error) {
 	rows, err := m.queries.Heads(ctx, roomIDs)
 	if err != nil {
 		return nil, fmt.Errorf("read the heads of %d rooms: %w", len(roomIDs), err)
 	}
-	heads := make(map[uuid.UUID]Cursor, len(rows))
+	heads := make(map[uuid.UUID]Head, len(rows))
 	for _, r := range rows {
-		heads[r.RoomID] = Cursor{Seq: r.LastSeq, Rev: r.LastRev, History: r.History}
+		heads[r.RoomID] = Head{Cursor: Cursor{Seq: r.LastSeq, Rev: r.LastRev, History: r.History}, First: r.FirstSeq}
 	}
 	return heads, nil
 }

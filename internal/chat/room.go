@@ -37,6 +37,8 @@ type Room struct {
 	Starred   bool   // by the user
 	Notify    string // what the user is notified of: NotifyAll, NotifyMentions or NotifyNothing
 	Members   int
+	KeepDays  int       // for how many days messages are kept; 0: for ever
+	FirstSeq  int64     // seq of its oldest message that is kept; LastSeq + 1: none is
 	LastSeq   int64     // seq of its newest message
 	LastRev   int64     // rev of its newest change
 	History   string    // in which they are
@@ -49,6 +51,18 @@ type Room struct {
 
 // Head is how far the room has come.
 func (r Room) Head() Cursor { return Cursor{Seq: r.LastSeq, Rev: r.LastRev, History: r.History} }
+
+// Kept says for how long the room keeps its messages, or kept those that are gone: "Messages of this room are removed after 30 days."; ""
+// where it has kept all of them, and does.
+func (r Room) Kept() string {
+	switch {
+	case r.KeepDays > 0:
+		return "Messages of this room are removed after " + daysOf(r.KeepDays) + "."
+	case r.FirstSeq > 1:
+		return "Older messages of this room were removed."
+	}
+	return ""
+}
 
 // Unread is how many messages the user has not read.
 func (r Room) Unread() int64 { return max(0, r.LastSeq-r.Read) }

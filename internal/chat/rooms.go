@@ -47,7 +47,7 @@ func (r *Rooms) All(ctx context.Context) ([]Room, error) {
 	for _, row := range rows {
 		rooms = append(rooms, Room{
 			ID: row.ID, Slug: row.Slug, Name: row.Name, Kind: row.Kind, Archived: row.Archived,
-			LastSeq: row.LastSeq, LastRev: row.LastRev, History: row.History, CreatedAt: row.CreatedAt,
+			FirstSeq: row.FirstSeq, LastSeq: row.LastSeq, LastRev: row.LastRev, History: row.History, CreatedAt: row.CreatedAt,
 		})
 	}
 	return rooms, nil
@@ -146,7 +146,7 @@ func (r *Rooms) Join(ctx context.Context, roomID, userID uuid.UUID) error {
 func room(r store.RoomBySlugRow) Room {
 	return Room{
 		ID: r.ID, Slug: r.Slug, Name: r.Name, Topic: r.Topic, Everyone: r.Everyone, Archived: r.Archived, Member: r.Member,
-		Kind: r.Kind, Owner: r.Owner, Starred: r.Starred, Notify: r.Notify, Other: r.Other, Stamp: r.Stamp, Members: int(r.Members), LastSeq: r.LastSeq, LastRev: r.LastRev, History: r.History, CreatedAt: r.CreatedAt,
+		Kind: r.Kind, Owner: r.Owner, Starred: r.Starred, Notify: r.Notify, Other: r.Other, Stamp: r.Stamp, Members: int(r.Members), KeepDays: int(r.KeepDays), FirstSeq: r.FirstSeq, LastSeq: r.LastSeq, LastRev: r.LastRev, History: r.History, CreatedAt: r.CreatedAt,
 		Read: r.LastReadSeq, Mentions: int(r.Mentions),
 	}
 }

@@ -51,6 +51,8 @@ type dialect interface {
 	acknowledged(j *joined, id string, seq int64) []byte
 	// event is what the room has; made once for all connections that take the same event.
 	event(j *joined, e *feed.Event) []byte
+	// removed tells that the room keeps messages from this one on.
+	removed(j *joined, first int64) []byte
 	// live tells that the room's past has been sent, and again where another history of the database has begun and nothing was lost; it may be nil.
 	live(j *joined, at chat.Cursor) []byte
 	// online tells who is there; told is what the client knew before, nil at first.

@@ -4,13 +4,14 @@ import "github.com/pgchat/pgchat/internal/chat"
 
 type v1History struct {
 	v1Messages
+	First  int64  `json:"first,omitempty"`
 	Cursor string `json:"cursor"`
 }
 
-// History is a page of a room's past as a program gets it: a frame of messages, and how far the room has come, which is the
-// cursor from which to go on live.
-func History(slug string, at chat.Cursor, messages []chat.Message) any {
-	return v1History{v1Messages{Type: "messages", Room: slug, Messages: v1List(messages)}, at.String()}
+// History is a page of a room's past as a program gets it: a frame of messages, with which message the past begins, where that is not the
+// first, and how far the room has come, which is the cursor from which to go on live.
+func History(room chat.Room, messages []chat.Message) any {
+	return v1History{v1Messages{Type: "messages", Room: room.Slug, Messages: v1List(messages)}, firstKept(room), room.Head().String()}
 }
 
 type v1MessageNow struct {

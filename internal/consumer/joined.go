@@ -25,6 +25,7 @@ type joined struct {
 	left    bool // under conn.mu
 	idle    bool // under conn.mu; it counts as idle
 
+	kept     int64   // seq of the room's oldest message, as the client knows it; 1 and less: none was removed
 	history  string  // as the client knows it; "": the room's past is not sent yet
 	told     *online // who is online, as the client knows it
 	presence uint64

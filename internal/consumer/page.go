@@ -118,7 +118,7 @@ func (p *page) open(c *conn, in pageIn) error {
 	found, err := p.sockets.cfg.Rooms.ByID(p.sockets.ctx, c.user.ID, id)
 	if err == nil {
 		var behind func(*joined) []byte
-		if in.Most > 0 && found.LastSeq-cursor.Seq > in.Most {
+		if in.Most > 0 && found.LastSeq-max(cursor.Seq, found.FirstSeq-1) > in.Most {
 			// It reads them when somebody scrolls there.
 			cursor, err = p.sockets.cfg.Feed.Current(p.sockets.ctx, id, cursor, found.Head())
 			cursor.Seq = found.LastSeq
@@ -222,6 +222,10 @@ func (p *page) event(j *joined, e *feed.Event) []byte {
 		frames.Write(frame(pageOut{Type: "changed", Room: at.String(), Rev: e.RevLast}))
 		return frames.Bytes()
 	}).([]byte)
+}
+
+func (p *page) removed(j *joined, first int64) []byte {
+	return frame(pageOut{Type: "removed", Room: j.room.ID.String(), First: first})
 }
 
 func (p *page) live(j *joined, at chat.Cursor) []byte {

@@ -19,6 +19,8 @@ type v1RoomNow struct {
 	Archived bool   `json:"archived"`
 	Member   bool   `json:"member"`
 	Members  int    `json:"members"`
+	KeepDays int    `json:"keep_days,omitempty"`
+	First    int64  `json:"first,omitempty"` // seq of its oldest message, where older ones were removed
 	Cursor   string `json:"cursor"`
 
 	// As the user has it, who is a member.
@@ -75,10 +77,19 @@ func v1RoomNowOf(r chat.Room) v1RoomNow {
 		Room: r.Slug, Name: r.Name, Topic: r.Topic, Kind: r.Kind, Archived: r.Archived, Member: r.Member, Members: r.Members,
 		Cursor: r.Head().String(), Seq: r.LastSeq, Read: r.Read, Mentions: r.Mentions,
 	}
+	room.KeepDays, room.First = r.KeepDays, firstKept(r)
 	if r.Member {
 		room.Role, room.Starred, room.Notify = role(r.Owner), r.Starred, r.Notify
 	}
 	return room
+}
+
+// firstKept is the seq of the room's oldest message; 0: it keeps all.
+func firstKept(r chat.Room) int64 {
+	if r.FirstSeq <= 1 {
+		return 0
+	}
+	return r.FirstSeq
 }
 
 // Members is who is in a room.

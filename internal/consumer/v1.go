@@ -124,6 +124,12 @@ type v1NewHistory struct {
 	History string `json:"history"`
 }
 
+type v1Removed struct {
+	Type  string `json:"type"`
+	Room  string `json:"room"`
+	First int64  `json:"first"`
+}
+
 type v1Group struct {
 	Type    string          `json:"type"`
 	Room    string          `json:"room"`
@@ -277,6 +283,9 @@ func (v *v1) event(j *joined, e *feed.Event) []byte {
 		if e.Signal != nil {
 			return frame(v1Group{Type: "group", Room: j.room.Slug, Payload: e.Signal})
 		}
+		if e.Last > 0 && len(e.Messages) == 0 {
+			return []byte(nil) // they were removed, which is told by itself
+		}
 		if e.Last > 0 {
 			return frame(v1Messages{Type: "messages", Room: j.room.Slug, Messages: v1List(e.Messages)})
 		}
@@ -308,6 +317,10 @@ func (m *v1Message) attach(x chat.Extra) {
 	if x.Thread != nil {
 		m.Replies, m.RepliedBy = x.Thread.Count, x.Thread.By
 	}
+}
+
+func (v *v1) removed(j *joined, first int64) []byte {
+	return frame(v1Removed{Type: "removed", Room: j.room.Slug, First: first})
 }
 
 func (v *v1) live(j *joined, at chat.Cursor) []byte {

@@ -133,6 +133,10 @@ func (c *conn) take(j *joined, out net.Buffers) net.Buffers {
 		c.wakeLater(j)
 		return out
 	}
+	if u.Kept > max(j.kept, 1) {
+		out = append(out, c.dialect.removed(j, u.Kept))
+		j.kept = u.Kept
+	}
 	for _, e := range u.Events {
 		out = append(out, c.dialect.event(j, e))
 	}

@@ -101,7 +101,7 @@ func TestChangesArriveAndEveryCopyEndsAsTheTable(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if err := c.take(t.Context(), s, heads[w.room]); err != nil {
+				if err := c.take(t.Context(), s, heads[w.room].Cursor); err != nil {
 					t.Error(err)
 				}
 				s.Close()
@@ -238,7 +238,7 @@ func TestTwoInstancesAfterVeryManyChangesAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, c := range copies {
-		if err := c.take(t.Context(), open[i], heads[w.room]); err != nil {
+		if err := c.take(t.Context(), open[i], heads[w.room].Cursor); err != nil {
 			t.Fatal(err)
 		}
 	}

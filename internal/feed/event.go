@@ -2,6 +2,7 @@ package feed
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 
 	"github.com/pgchat/pgchat/internal/chat"
@@ -46,6 +47,18 @@ func (e *Event) bytes() int {
 		n += len(l.From) + len(l.To) + 200
 	}
 	return n
+}
+
+// since returns the event without messages that have a lower seq.
+func (e *Event) since(seq int64) *Event {
+	before := func(m chat.Message) bool { return m.Seq < seq }
+	if !slices.ContainsFunc(e.Messages, before) && !slices.ContainsFunc(e.Changes, before) {
+		return e
+	}
+	return &Event{
+		First: e.First, Last: e.Last, Messages: slices.DeleteFunc(slices.Clone(e.Messages), before),
+		RevFirst: e.RevFirst, RevLast: e.RevLast, Changes: slices.DeleteFunc(slices.Clone(e.Changes), before), Lines: e.Lines, after: e.after,
+	}
 }
 
 // beyond returns the part of the event that somebody at the cursor does not have; nil: none. Of changes it is all: a

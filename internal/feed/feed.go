@@ -158,9 +158,10 @@ type payload struct {
 	RevLast  int64            `json:"rev_last"`
 	Changes  []payloadMessage `json:"changes"`
 	Presence bool             `json:"presence"`
-	Gone     bool             `json:"gone"`   // the room was deleted, or the database was set back: it is compared
-	Typing   []string         `json:"typing"` // names
-	Event    json.RawMessage  `json:"event"`  // see chat.group_send
+	Kept     int64            `json:"first_kept"` // seq of the oldest message that is kept from now on; see chat.retain
+	Gone     bool             `json:"gone"`       // the room was deleted, or the database was set back: it is compared
+	Typing   []string         `json:"typing"`     // names
+	Event    json.RawMessage  `json:"event"`      // see chat.group_send
 }
 
 type payloadMessage struct {
@@ -216,6 +217,9 @@ func (f *Feed) Receive(name, text string) {
 	}
 	if p.Event != nil {
 		r.signal(p.Event)
+	}
+	if p.Kept > 0 {
+		r.keeps(p.Kept)
 	}
 	if p.Last > 0 || p.RevLast > 0 {
 		r.receive(p)
@@ -279,14 +283,14 @@ func (f *Feed) compare(rooms ...*room) {
 	for i, r := range rooms {
 		ids[i], before[i] = r.id, r.stands()
 	}
-	heads, err := retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Heads(f.ctx, ids...) })
+	heads, err := retry(f.ctx, func() (map[uuid.UUID]chat.Head, error) { return f.messages.Heads(f.ctx, ids...) })
 	if err != nil {
 		return
 	}
 	reaches := map[string]map[uuid.UUID]chat.Cursor{}
 	for i, r := range rooms {
 		head, ok := heads[r.id]
-		holds := head
+		holds := head.Cursor
 		if was := before[i].History; was != "" && was != head.History {
 			if reaches[was] == nil {
 				if reaches[was], err = retry(f.ctx, func() (map[uuid.UUID]chat.Cursor, error) { return f.messages.Reaches(f.ctx, was, ids...) }); err != nil {
@@ -300,7 +304,7 @@ func (f *Feed) compare(rooms ...*room) {
 }
 
 // compared has the room learn how far the table is; one that ends is forgotten.
-func (f *Feed) compared(r *room, before standing, head, holds chat.Cursor, exists bool) {
+func (f *Feed) compared(r *room, before standing, head chat.Head, holds chat.Cursor, exists bool) {
 	if r.compare(before, head, holds, exists) {
 		return
 	}

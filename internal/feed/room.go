@@ -34,6 +34,7 @@ type room struct {
 	cursor  chat.Cursor // up to which it has delivered
 	target  chat.Cursor // the highest numbers that it knows to exist
 	filling bool        // a goroutine reads what is between
+	kept    int64       // seq of the oldest message that is kept, as far as it knows
 
 	// While missed is beyond compared, the database may have been set back: nothing is delivered.
 	missed, compared uint64 // how often notifications may have been lost, and how many of these times the table was asked after
@@ -54,7 +55,7 @@ func (r *room) open() {
 	ctx, cancel := context.WithTimeout(r.feed.ctx, openWithin)
 	defer cancel()
 	err := r.feed.layer.GroupAdd(ctx, group(r.id), r.feed.channel)
-	var head chat.Cursor
+	var head chat.Head
 	if err == nil {
 		head, err = r.readHead(ctx)
 	}
@@ -65,7 +66,8 @@ func (r *room) open() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err, r.cursor, r.base, r.isReady = err, head, head, true
+	r.err, r.cursor, r.base, r.isReady = err, head.Cursor, head.Cursor, true
+	r.keepsLocked(head.First)
 	close(r.ready)
 	if r.missed > r.compared {
 		r.feed.recheck(r)
@@ -73,14 +75,14 @@ func (r *room) open() {
 	r.fillLocked()
 }
 
-func (r *room) readHead(ctx context.Context) (chat.Cursor, error) {
+func (r *room) readHead(ctx context.Context) (chat.Head, error) {
 	heads, err := r.feed.messages.Heads(ctx, r.id)
 	if err != nil {
-		return chat.Cursor{}, err
+		return chat.Head{}, err
 	}
 	head, ok := heads[r.id]
 	if !ok {
-		return chat.Cursor{}, ErrGone
+		return chat.Head{}, ErrGone
 	}
 	return head, nil
 }
@@ -123,7 +125,7 @@ func (r *room) subscribe(ctx context.Context, after chat.Cursor, wake func()) (*
 		// Another instance was quicker, or the database was set back: the table tells.
 		head, err := r.readHead(ctx)
 		if err == nil {
-			after, err = r.feed.Current(ctx, r.id, after, head)
+			after, err = r.feed.Current(ctx, r.id, after, head.Cursor)
 		}
 		if err != nil {
 			return nil, err
@@ -172,6 +174,26 @@ func (r *room) receive(p payload) {
 	}
 }
 
+// keeps learns that the room's older messages were removed.
+func (r *room) keeps(first int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keepsLocked(first)
+}
+
+// keepsLocked has the ring hand out nothing of what is no longer kept.
+func (r *room) keepsLocked(first int64) {
+	if first <= r.kept {
+		return
+	}
+	r.kept = first
+	for i, e := range r.ring {
+		r.ring[i] = e.since(first)
+		r.bytes += r.ring[i].bytes() - e.bytes()
+	}
+	r.wakeLocked()
+}
+
 // signal hands on what was sent to the room.
 func (r *room) signal(event json.RawMessage) {
 	r.mu.Lock()
@@ -206,7 +228,7 @@ func (r *room) messages(carried []payloadMessage) []chat.Message {
 
 // compare learns how far the table is. before is what the room had delivered when the table was asked: meanwhile it may
 // have come further than the answer. Up to holds the table has what the room has. It reports false when the room ends.
-func (r *room) compare(before standing, head, holds chat.Cursor, exists bool) bool {
+func (r *room) compare(before standing, head chat.Head, holds chat.Cursor, exists bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -220,6 +242,7 @@ func (r *room) compare(before standing, head, holds chat.Cursor, exists bool) bo
 		r.failLocked(ErrAhead)
 	default:
 		r.compared = max(r.compared, before.missed)
+		r.keepsLocked(head.First)
 		if r.cursor.History != head.History {
 			r.cursor.History = head.History
 			r.wakeLocked()
@@ -289,10 +312,10 @@ func (r *room) fill() {
 			r.mu.Unlock()
 			return
 		}
-		from, to := r.cursor, r.target
+		from, to, kept := r.cursor, r.target, r.kept
 		r.mu.Unlock()
 		r.feed.metrics.gaps.Inc()
-		e, err := retry(r.feed.ctx, func() (*Event, error) { return r.readPage(r.feed.ctx, from, to) })
+		e, err := retry(r.feed.ctx, func() (*Event, error) { return r.readPage(r.feed.ctx, from, to, kept) })
 		r.mu.Lock()
 		if err != nil {
 			r.filling = false
@@ -306,15 +329,16 @@ func (r *room) fill() {
 	}
 }
 
-// readPage reads what comes after one cursor, at most up to another, from the table: messages first, then changes; once
-// for all who want the same at the same time.
-func (r *room) readPage(ctx context.Context, from, to chat.Cursor) (*Event, error) {
-	key := fmt.Sprint(r.id, from, to)
+// readPage reads what comes after one cursor, at most up to another, from the table: messages first, of those that are kept, then changes;
+// once for all who want the same at the same time.
+func (r *room) readPage(ctx context.Context, from, to chat.Cursor, kept int64) (*Event, error) {
+	key := fmt.Sprint(r.id, from, to, kept)
 	result := r.feed.pages.DoChan(key, func() (any, error) {
 		if from.Seq < to.Seq {
-			e := &Event{First: from.Seq + 1, Last: min(to.Seq, from.Seq+pageLength)}
+			first := max(from.Seq+1, kept) // of those before it nothing is left to be read
+			e := &Event{First: from.Seq + 1, Last: min(to.Seq, first+pageLength-1)}
 			var err error
-			e.Messages, err = r.feed.messages.Between(r.feed.ctx, r.id, e.First, e.Last)
+			e.Messages, err = r.feed.messages.Between(r.feed.ctx, r.id, first, e.Last)
 			return e, err
 		}
 		e := &Event{RevFirst: from.Rev + 1, RevLast: to.Rev}
@@ -349,6 +373,7 @@ func (r *room) deliverLocked(e *Event) {
 	if len(r.typing.until) > 0 {
 		r.typing.ended(e.Messages)
 	}
+	e = e.since(r.kept) // it may have been read before they were removed
 	r.cursor = e.moves(r.cursor)
 	e.after = r.cursor
 	r.ring = append(r.ring, e)

@@ -26,6 +26,7 @@ type Update struct {
 	Cursor   chat.Cursor // what the subscriber has after them
 	Presence uint64      // counts the changes of who is online
 	Typing   *Typing     // nil: nobody
+	Kept     int64       // seq of the room's oldest message that is kept; what came before it is to be dropped, before the events are taken
 }
 
 // Next returns what comes after the subscriber's place: from memory at once, or, when it has fallen behind, a page of the
@@ -38,11 +39,11 @@ func (s *Subscription) Next(ctx context.Context) (Update, error) {
 	if r.err != nil {
 		return Update{}, r.err
 	}
-	u := Update{Presence: r.presence, Typing: r.typing.told}
+	u := Update{Presence: r.presence, Typing: r.typing.told, Kept: r.kept}
 	if behind := r.base; s.at.Seq < behind.Seq || s.at.Rev < behind.Rev {
 		r.mu.Unlock()
 		r.feed.metrics.catchUps.Inc()
-		e, err := r.readPage(ctx, s.at, behind)
+		e, err := r.readPage(ctx, s.at, behind, u.Kept)
 		r.mu.Lock()
 		if err != nil {
 			return Update{}, err

@@ -79,6 +79,7 @@ type Settings struct {
 	Members []chat.Member
 	// What was typed.
 	Name, Topic, Names string
+	KeepDays           string // "": for ever
 	Errors             map[string]string
 }
 

@@ -74,14 +74,21 @@ func (s *Server) window(ctx context.Context, p place, data *page.Room) (err erro
 		}
 		if p.at == 0 {
 			data.Notice = "Nothing was said on that day or later. These are the newest messages."
+		} else if p.at == room.FirstSeq {
+			data.Notice = room.Kept()
 		}
 	}
 	switch {
 	case p.after > 0:
-		data.Messages, err = s.Messages.After(ctx, room.ID, p.after-1, pageLength)
+		data.Messages, err = s.Messages.After(ctx, room.ID, max(p.after, room.FirstSeq)-1, pageLength)
 	case p.at > 0:
-		data.At = min(p.at, room.LastSeq)
-		if data.At < p.at && data.At > 0 {
+		data.At = min(max(p.at, room.FirstSeq), room.LastSeq)
+		switch {
+		case p.at < room.FirstSeq && room.FirstSeq > room.LastSeq:
+			data.Notice = fmt.Sprintf("Message %d is no longer here. %s", p.at, room.Kept())
+		case p.at < room.FirstSeq:
+			data.Notice = fmt.Sprintf("Message %d is no longer here. %s This is the oldest one.", p.at, room.Kept())
+		case data.At < p.at && data.At > 0:
 			data.Notice = fmt.Sprintf("There is no message %d here. This is the one nearest to it.", p.at)
 		}
 		data.Messages, err = s.Messages.Around(ctx, room.ID, data.At, pageLength)
@@ -94,14 +101,14 @@ func (s *Server) window(ctx context.Context, p place, data *page.Room) (err erro
 	}
 	// The cursor was read before the messages: what comes between is sent again rather than missed.
 	data.Cursor = room.Head()
-	data.Latest = room.LastSeq == 0
+	data.Latest = room.LastSeq < room.FirstSeq
 	if n := len(data.Messages); n > 0 {
 		first, last := data.Messages[0].Seq, data.Messages[n-1].Seq
-		data.Older, data.Latest = first > 1, last >= room.LastSeq
+		data.Older, data.Latest = first > room.FirstSeq, last >= room.LastSeq
 		data.Cursor.Seq = max(data.Cursor.Seq, last)
 	}
 	// What comes after the last message belongs to the next page, if there is one.
-	after, before := int64(0), int64(math.MaxInt64)
+	after, before := room.FirstSeq-1, int64(math.MaxInt64)
 	if n := len(data.Messages); n > 0 {
 		after = data.Messages[0].Seq - 1
 		if !data.Latest {
@@ -139,7 +146,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	at, found := room.Head(), []chat.Message(nil)
+	var found []chat.Message
 	switch {
 	case thread > 0 && (p.after > 0 || p.at > 0):
 		return chat.Errorf(chat.Invalid, "The replies of a thread are asked for with before, or with none of before, after and around.")
@@ -148,16 +155,16 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	case !p.since.IsZero():
 		return chat.Errorf(chat.Invalid, "A program asks with before, after or around.")
 	case p.after > 0:
-		found, err = s.Messages.After(r.Context(), room.ID, p.after-1, limit)
+		found, err = s.Messages.After(r.Context(), room.ID, max(p.after, room.FirstSeq)-1, limit)
 	case p.at > 0:
-		found, err = s.Messages.Around(r.Context(), room.ID, p.at, limit)
+		found, err = s.Messages.Around(r.Context(), room.ID, max(p.at, room.FirstSeq), limit)
 	default:
 		found, err = s.Messages.Page(r.Context(), room.ID, p.before, limit)
 	}
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, consumer.History(room.Slug, at, found))
+	writeJSON(w, http.StatusOK, consumer.History(room, found))
 	return nil
 }
 

@@ -138,6 +138,11 @@ func TestTheServerSpeaksAsTheProtocolsDocumentSays(t *testing.T) {
 			}
 		}
 		switch want["type"] {
+		case "event":
+			s.exec(t, `begin; set local session_replication_role = replica; update chat.messages set created_at = created_at - interval '9 days' where seq < 3; commit`)
+			s.exec(t, `update chat.rooms set keep_days = 7 where slug = 'general'`)
+		case "removed":
+			s.exec(t, `select chat.retain()`)
 		case "announcements":
 			s.exec(t, `select chat.announce('Maintenance at 18:00', until => now() + interval '1 hour')`)
 		case "group":

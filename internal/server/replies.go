@@ -73,7 +73,13 @@ func (s *Server) askedThread(r *http.Request, room chat.Room) (*page.Thread, err
 		return nil, err
 	}
 	t, err := s.thread(r.Context(), room, seq, earlier)
-	if err == nil && t == nil {
+	switch {
+	case err != nil || t != nil:
+	case seq < room.FirstSeq:
+		err = chat.Errorf(chat.NotFound, "Message %d is no longer here. %s", seq, room.Kept())
+	case seq <= room.LastSeq:
+		err = chat.Errorf(chat.NotFound, "The message that began this thread is no longer here. %s", room.Kept())
+	default:
 		err = chat.Errorf(chat.NotFound, "There is no message %d in this room.", seq)
 	}
 	return t, err

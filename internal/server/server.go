@@ -124,6 +124,7 @@ func (s *Server) Handler() http.Handler {
 	route("POST /rooms/{slug}/join", s.signedIn(s.join))
 	route("GET /rooms/{slug}/settings", s.signedIn(s.settings))
 	route("POST /rooms/{slug}/settings", s.inRoom(s.updateRoom, s.tellRoom))
+	route("POST /rooms/{slug}/retention", s.inRoom(s.keepMessages, s.tellRoom))
 	route("POST /rooms/{slug}/archive", s.inRoom(s.archiveRoom, s.tellRoom))
 	route("POST /rooms/{slug}/leave", s.inRoom(s.leaveRoom, s.tellLeft))
 	route("GET /rooms/{slug}/members", s.signedIn(s.members))

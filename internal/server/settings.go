@@ -1,9 +1,11 @@
 package server
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -47,9 +49,25 @@ func (s *Server) inRoom(act func(r *http.Request, user chat.User, room chat.Room
 			return err
 		}
 		return s.renderSettings(w, r, status(err), room, page.Settings{
-			Name: r.PostForm.Get("name"), Topic: r.PostForm.Get("topic"), Names: r.PostForm.Get("names"), Errors: fields,
+			Name: inForm(r, "name", room.Name), Topic: inForm(r, "topic", room.Topic), Names: r.PostForm.Get("names"), KeepDays: inForm(r, "keep_days", daysKept(room)), Errors: fields,
 		})
 	})
+}
+
+// inForm is what was typed into a field of the form that was sent; of another form's what it is now.
+func inForm(r *http.Request, name, now string) string {
+	if !r.PostForm.Has(name) {
+		return now
+	}
+	return r.PostForm.Get(name)
+}
+
+// daysKept is for how many days the room keeps its messages; "": for ever.
+func daysKept(room chat.Room) string {
+	if room.KeepDays == 0 {
+		return ""
+	}
+	return strconv.Itoa(room.KeepDays)
 }
 
 func settingsPath(room chat.Room) string { return roomPath(room.Slug) + "/settings" }
@@ -59,7 +77,7 @@ func (s *Server) settings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.renderSettings(w, r, http.StatusOK, room, page.Settings{Name: room.Name, Topic: room.Topic})
+	return s.renderSettings(w, r, http.StatusOK, room, page.Settings{Name: room.Name, Topic: room.Topic, KeepDays: daysKept(room)})
 }
 
 func (s *Server) renderSettings(w http.ResponseWriter, r *http.Request, status int, room chat.Room, data page.Settings) error {
@@ -85,6 +103,22 @@ func (s *Server) renderSettings(w http.ResponseWriter, r *http.Request, status i
 
 func (s *Server) updateRoom(r *http.Request, user chat.User, room chat.Room) (string, error) {
 	return roomPath(room.Slug), s.Rooms.Update(r.Context(), user, room, given(r, "name", room.Name), given(r, "topic", room.Topic))
+}
+
+// keepMessages takes for how many days the room keeps its messages: a number, or for ever. Fewer than before are confirmed.
+func (s *Server) keepMessages(r *http.Request, user chat.User, room chat.Room) (string, error) {
+	days, text := 0, strings.TrimSpace(r.PostForm.Get("keep_days"))
+	switch {
+	case wantsJSON(r) && !r.PostForm.Has("keep_days"):
+		return "", chat.Errorf(chat.Invalid, "keep_days is for how many days messages are kept; null: for ever.")
+	case r.PostForm.Get("keep") == "forever", wantsJSON(r) && text == "":
+	default:
+		var err error
+		if days, err = strconv.Atoi(text); err != nil || days < 1 {
+			return "", &chat.Error{Code: chat.Invalid, Field: "keep_days", Message: fmt.Sprintf("Say for how many days, from 1 to %d.", chat.MaxKeepDays)}
+		}
+	}
+	return settingsPath(room) + "#retention", s.Rooms.Keep(r.Context(), user, room, days, r.PostForm.Get("confirm") == "true")
 }
 
 func (s *Server) archiveRoom(r *http.Request, user chat.User, room chat.Room) (string, error) {

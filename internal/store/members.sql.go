@@ -82,7 +82,7 @@ WITH given AS (
     SELECT unnest($1::uuid[]) AS room_id, unnest($2::uuid[]) AS user_id,
            unnest($3::bigint[]) AS seq, unnest($4::boolean[]) AS back
 ), marked AS (
-    SELECT m.room_id, m.user_id, least(r.seq, h.last_seq) AS seq
+    SELECT m.room_id, m.user_id, greatest(least(r.seq, h.last_seq), h.first_seq - 1) AS seq
     FROM given r
     JOIN chat.members m ON m.room_id = r.room_id AND m.user_id = r.user_id
     JOIN chat.room_heads h ON h.room_id = r.room_id
@@ -100,7 +100,7 @@ type MarkReadParams struct {
 	Back    []bool
 }
 
-// The rows are locked in order: a user who reads on two devices is written by two servers.
+// The rows are locked in order: a user who reads on two devices is written by two servers. What is no longer kept is read.
 func (q *Queries) MarkRead(ctx context.Context, arg MarkReadParams) error {
 	_, err := q.db.Exec(ctx, markRead,
 		arg.RoomIds,
@@ -142,7 +142,7 @@ func (q *Queries) MembersOf(ctx context.Context, roomID uuid.UUID) ([]MembersOfR
 }
 
 const membershipsOf = `-- name: MembershipsOf :many
-SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp,
+SELECT m.user_id, m.room_id, r.slug, h.last_seq, m.last_read_seq, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp,
        ARRAY(SELECT x.seq FROM chat.mentions x
              WHERE x.user_id = m.user_id AND x.room_id = m.room_id AND x.seq > m.last_read_seq ORDER BY x.seq LIMIT 100)::bigint[] AS mentions
 FROM chat.members m JOIN chat.room_heads h ON h.room_id = m.room_id JOIN chat.rooms r ON r.id = m.room_id

@@ -90,14 +90,15 @@ func (q *Queries) ChangedMessages(ctx context.Context, arg ChangedMessagesParams
 }
 
 const heads = `-- name: Heads :many
-SELECT room_id, last_seq, last_rev, chat.history()::text AS history FROM chat.room_heads WHERE room_id = ANY ($1::uuid[])
+SELECT room_id, first_seq, last_seq, last_rev, chat.history()::text AS history FROM chat.room_heads WHERE room_id = ANY ($1::uuid[])
 `
 
 type HeadsRow struct {
-	RoomID  uuid.UUID
-	LastSeq int64
-	LastRev int64
-	History string
+	RoomID   uuid.UUID
+	FirstSeq int64
+	LastSeq  int64
+	LastRev  int64
+	History  string
 }
 
 func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]HeadsRow, error) {
@@ -111,6 +112,7 @@ func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]HeadsRow, e
 		var i HeadsRow
 		if err := rows.Scan(
 			&i.RoomID,
+			&i.FirstSeq,
 			&i.LastSeq,
 			&i.LastRev,
 			&i.History,

@@ -40,7 +40,7 @@ var bigTables = []string{"messages", "members", "reactions", "replies", "mention
 var samples = map[string]string{
 	"room_id": aRoom, "room_ids": "{" + aRoom + "}", "in_rooms": "{}", "authors": "{}", "phrases": "{}", "has": "{}", "without": "{}", "id": anotherID, "ids": "{" + anotherID + "}",
 	"FileFor.id": aFile, "FileThumbnail.id": aFile, "file_id": aFile, "file_ids": "{}", "Reactions.id": "01920000-0000-7000-8000-000000000100",
-	"instance_id": "00000000-0000-4000-9000-000000000001", "RoomByID.id": aRoom, "UpdateRoom.id": aRoom, "ArchiveRoom.id": aRoom,
+	"instance_id": "00000000-0000-4000-9000-000000000001", "RoomByID.id": aRoom, "UpdateRoom.id": aRoom, "ArchiveRoom.id": aRoom, "KeepMessages.id": aRoom,
 	"slug": "room-10", "part": "ser-12", "name": "user-7", "user_name": "user-7", "UpdateRoom.name": "another name", "names": "{user-7,user-8}", "role": "owner", "notify": "all", "listener": "hears",
 	"before": "600", "since": "now", "until": "now", "from_at": "now", "forms": "{w12 w13}", "words": "{w12,w13*}", "exact": "w3", "most": "40", "max_rows": "50", "budget_ms": "1000",
 	"reply_tos": "{4}", "reply_to": "4", "AddReplies.seqs": "{30}", "most_in_all": "1000000000", "emojis": "{🎉}", "AddPin.seq": "30", "InsertPastMessages.authors": "{" + aUser + "}", "AddPastReactions.users": "{" + aUser + "}",
@@ -176,6 +176,7 @@ var dba = []statement{
 	{name: "a message is edited", sql: `update chat.messages set body = 'edited' where room_id = '` + aRoom + `' and seq = 5`},
 	{name: "a message is deleted from sight", sql: `update chat.messages set deleted_at = now() where room_id = '` + aRoom + `' and seq = 5`},
 	{name: "a message is removed", sql: `delete from chat.messages where room_id = '` + aRoom + `' and seq = 13`},
+	{name: "messages that are too old are removed", sql: `select * from chat.retain()`},
 	{name: "a room is removed", sql: `delete from chat.rooms where slug = 'room-999'`},
 	{name: "somebody is called otherwise", sql: `update chat.users set name = 'somebody' where lower(name) = 'user-17'`},
 	{name: "what is in a room is checked", sql: `select * from chat.integrity_of('room-500')`},

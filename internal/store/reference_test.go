@@ -60,7 +60,7 @@ var chapters = []struct {
 	{"People", []string{"rename_user", "merge_users", "ban", "unban", "disconnect"}},
 	{"Open pages and programs", []string{"announce", "withdraw", "group_send"}},
 	{"To find and check", []string{"find_room", "find_user", "seq_since", "integrity_of", "extra_of"}},
-	{"To operate", []string{"grant_rights", "begin_history"}},
+	{"To operate", []string{"retain", "grant_rights", "begin_history"}},
 	{"More", nil},
 }
 

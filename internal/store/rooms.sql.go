@@ -67,7 +67,7 @@ func (q *Queries) AddRoom(ctx context.Context, arg AddRoomParams) (uuid.UUID, er
 }
 
 const allRooms = `-- name: AllRooms :many
-SELECT r.id, r.slug, r.name, r.kind, (r.archived_at IS NOT NULL)::boolean AS archived, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at
+SELECT r.id, r.slug, r.name, r.kind, (r.archived_at IS NOT NULL)::boolean AS archived, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at
 FROM chat.rooms r JOIN chat.room_heads h ON h.room_id = r.id
 ORDER BY r.slug
 `
@@ -78,6 +78,7 @@ type AllRoomsRow struct {
 	Name      string
 	Kind      string
 	Archived  bool
+	FirstSeq  int64
 	LastSeq   int64
 	LastRev   int64
 	History   string
@@ -100,6 +101,7 @@ func (q *Queries) AllRooms(ctx context.Context) ([]AllRoomsRow, error) {
 			&i.Name,
 			&i.Kind,
 			&i.Archived,
+			&i.FirstSeq,
 			&i.LastSeq,
 			&i.LastRev,
 			&i.History,
@@ -175,15 +177,67 @@ func (q *Queries) HiddenRooms(ctx context.Context, arg HiddenRoomsParams) ([]Hid
 	return items, nil
 }
 
+const keepMessages = `-- name: KeepMessages :exec
+WITH actor AS (SELECT set_config('chat.actor', $3::uuid::text, true))
+UPDATE chat.rooms SET keep_days = nullif($1::int, 0) FROM actor WHERE id = $2
+`
+
+type KeepMessagesParams struct {
+	Days  int32
+	ID    uuid.UUID
+	Actor uuid.UUID
+}
+
+// For so many days; 0: for ever.
+func (q *Queries) KeepMessages(ctx context.Context, arg KeepMessagesParams) error {
+	_, err := q.db.Exec(ctx, keepMessages, arg.Days, arg.ID, arg.Actor)
+	return err
+}
+
+const olderMessages = `-- name: OlderMessages :one
+SELECT greatest(0, chat.seq_since(h.room_id, now() - make_interval(days => $1::int)) - h.first_seq)::bigint AS messages FROM chat.room_heads h WHERE h.room_id = $2
+`
+
+type OlderMessagesParams struct {
+	Days   int32
+	RoomID uuid.UUID
+}
+
+// How many messages of the room are older than so many days.
+func (q *Queries) OlderMessages(ctx context.Context, arg OlderMessagesParams) (int64, error) {
+	row := q.db.QueryRow(ctx, olderMessages, arg.Days, arg.RoomID)
+	var messages int64
+	err := row.Scan(&messages)
+	return messages, err
+}
+
+const retain = `-- name: Retain :one
+SELECT coalesce(room, '')::text AS room, removed::bigint AS removed, coalesce(oldest, 0)::bigint AS oldest FROM chat.retain($1::int)
+`
+
+type RetainRow struct {
+	Room    string
+	Removed int64
+	Oldest  int64
+}
+
+// A batch of what is too old: which room has lost how many messages. 0: there is nothing, or another server is at it.
+func (q *Queries) Retain(ctx context.Context, most int32) (RetainRow, error) {
+	row := q.db.QueryRow(ctx, retain, most)
+	var i RetainRow
+	err := row.Scan(&i.Room, &i.Removed, &i.Oldest)
+	return i, err
+}
+
 const roomByID = `-- name: RoomByID :one
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
-       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (r.archived_at IS NOT NULL)::boolean AS archived, coalesce(r.keep_days, 0)::int AS keep_days,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
-       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
@@ -207,11 +261,13 @@ type RoomByIDRow struct {
 	Kind        string
 	Everyone    bool
 	Archived    bool
+	KeepDays    int32
 	Member      bool
 	Owner       bool
 	Starred     bool
 	Notify      string
 	Members     int32
+	FirstSeq    int64
 	LastSeq     int64
 	LastRev     int64
 	History     string
@@ -233,11 +289,13 @@ func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow
 		&i.Kind,
 		&i.Everyone,
 		&i.Archived,
+		&i.KeepDays,
 		&i.Member,
 		&i.Owner,
 		&i.Starred,
 		&i.Notify,
 		&i.Members,
+		&i.FirstSeq,
 		&i.LastSeq,
 		&i.LastRev,
 		&i.History,
@@ -252,13 +310,13 @@ func (q *Queries) RoomByID(ctx context.Context, arg RoomByIDParams) (RoomByIDRow
 
 const roomBySlug = `-- name: RoomBySlug :one
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
-       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (r.archived_at IS NOT NULL)::boolean AS archived, coalesce(r.keep_days, 0)::int AS keep_days,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
-       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
@@ -282,11 +340,13 @@ type RoomBySlugRow struct {
 	Kind        string
 	Everyone    bool
 	Archived    bool
+	KeepDays    int32
 	Member      bool
 	Owner       bool
 	Starred     bool
 	Notify      string
 	Members     int32
+	FirstSeq    int64
 	LastSeq     int64
 	LastRev     int64
 	History     string
@@ -308,11 +368,13 @@ func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomByS
 		&i.Kind,
 		&i.Everyone,
 		&i.Archived,
+		&i.KeepDays,
 		&i.Member,
 		&i.Owner,
 		&i.Starred,
 		&i.Notify,
 		&i.Members,
+		&i.FirstSeq,
 		&i.LastSeq,
 		&i.LastRev,
 		&i.History,
@@ -327,13 +389,13 @@ func (q *Queries) RoomBySlug(ctx context.Context, arg RoomBySlugParams) (RoomByS
 
 const roomsFor = `-- name: RoomsFor :many
 SELECT r.id, r.slug, (CASE WHEN r.kind = 'direct' THEN coalesce(d.names, 'you') ELSE r.name END)::text AS name, r.topic, r.kind, r.everyone,
-       (r.archived_at IS NOT NULL)::boolean AS archived,
+       (r.archived_at IS NOT NULL)::boolean AS archived, coalesce(r.keep_days, 0)::int AS keep_days,
        (m.user_id IS NOT NULL)::boolean AS member, coalesce(m.role = 'owner', false)::boolean AS owner, coalesce(m.starred, false)::boolean AS starred,
        coalesce(m.notify, 'nothing')::text AS notify,
-       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
+       (SELECT count(*) FROM chat.members c WHERE c.room_id = r.id)::int AS members, h.first_seq, h.last_seq, h.last_rev, chat.history()::text AS history, r.created_at,
        coalesce(m.last_read_seq, h.last_seq)::bigint AS last_read_seq,
        (SELECT count(*) FROM chat.mentions x WHERE x.user_id = m.user_id AND x.room_id = r.id AND x.seq > m.last_read_seq)::int AS mentions,
-       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify))::int AS stamp
+       coalesce(d.other, r.id)::uuid AS other, hashtext(concat_ws('|', r.slug, r.name, r.topic, r.kind, r.archived_at, m.role, m.starred, m.notify, r.keep_days))::int AS stamp
 FROM chat.rooms r
 JOIN chat.room_heads h ON h.room_id = r.id
 LEFT JOIN chat.members m ON m.room_id = r.id AND m.user_id = $1
@@ -353,11 +415,13 @@ type RoomsForRow struct {
 	Kind        string
 	Everyone    bool
 	Archived    bool
+	KeepDays    int32
 	Member      bool
 	Owner       bool
 	Starred     bool
 	Notify      string
 	Members     int32
+	FirstSeq    int64
 	LastSeq     int64
 	LastRev     int64
 	History     string
@@ -386,11 +450,13 @@ func (q *Queries) RoomsFor(ctx context.Context, userID uuid.UUID) ([]RoomsForRow
 			&i.Kind,
 			&i.Everyone,
 			&i.Archived,
+			&i.KeepDays,
 			&i.Member,
 			&i.Owner,
 			&i.Starred,
 			&i.Notify,
 			&i.Members,
+			&i.FirstSeq,
 			&i.LastSeq,
 			&i.LastRev,
 			&i.History,

@@ -15,6 +15,7 @@ type followed struct {
 	chat.Room
 	sub      *feed.Subscription
 	cursor   chat.Cursor // of what was handed out
+	kept     int64       // seq from which on the room keeps messages, as was handed out
 	people   []string    // who were online; nil: not looked at yet
 	presence uint64
 }
@@ -32,6 +33,10 @@ func (t *Tail) take(ctx context.Context, r *followed, hand func([]Item) error) e
 		return nil
 	}
 	items, hidden := t.items(r, u.Events)
+	if u.Kept > r.kept {
+		r.kept = u.Kept
+		items = append([]Item{{Room: r.Room, Cursor: r.cursor, First: u.Kept}}, items...)
+	}
 	if len(items) > 0 {
 		if err := hand(items); err != nil {
 			return err

@@ -6,7 +6,7 @@ import (
 	"github.com/pgchat/pgchat/internal/chat"
 )
 
-// Item is one thing that happened in a room. Of Message, Line, Online and End one says what.
+// Item is one thing that happened in a room. Of Message, Line, Online, First and End one says what.
 type Item struct {
 	Room   chat.Room
 	Cursor chat.Cursor // from which to go on after it
@@ -16,6 +16,7 @@ type Item struct {
 	Changes []Change      // what became otherwise with it; none: not known
 	Line    *chat.Line
 	Online  *Online
+	First   int64 // the room keeps messages from this seq on: older ones were removed; 0: something else happened
 	End     End
 }
 

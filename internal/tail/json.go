@@ -20,6 +20,7 @@ type object struct {
 	Changes []Change `json:"changes,omitempty"`
 	Event   *event   `json:"event,omitempty"`
 	Online  *online  `json:"presence,omitempty"`
+	First   int64    `json:"first,omitempty"`
 	Reason  End      `json:"reason,omitempty"`
 }
 
@@ -56,6 +57,8 @@ func AppendJSON(text []byte, i Item) []byte {
 		o.Type, o.Event = "event", &l
 	case i.Online != nil:
 		o.Type, o.Online = "presence", &online{i.Online.People, i.Online.Came, i.Online.Went}
+	case i.First > 0:
+		o.Type, o.First = "removed", i.First
 	default:
 		o.Type, o.Reason = "end", i.End
 	}

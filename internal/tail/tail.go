@@ -222,7 +222,7 @@ func (t *Tail) open(ctx context.Context, rooms []chat.Room, at map[uuid.UUID]cha
 					t.known.know(m)
 				}
 			}
-			t.rooms[r.ID] = &followed{Room: r, sub: sub, cursor: sub.Cursor()}
+			t.rooms[r.ID] = &followed{Room: r, sub: sub, cursor: sub.Cursor(), kept: min(r.FirstSeq, sub.Cursor().Seq+1)}
 			return nil
 		})
 	}
@@ -237,7 +237,7 @@ func (t *Tail) open(ctx context.Context, rooms []chat.Room, at map[uuid.UUID]cha
 func (t *Tail) handPast(ctx context.Context, rooms []chat.Room, hand func([]Item) error) error {
 	var pasts []iter.Seq2[Item, error]
 	for _, r := range rooms {
-		first := max(1, r.LastSeq-int64(t.options.Last)+1)
+		first := max(r.FirstSeq, r.LastSeq-int64(t.options.Last)+1)
 		switch {
 		case !t.options.Since.IsZero():
 			var err error

@@ -489,3 +489,30 @@ func TestColoursCannotBeTakenOverByWhatIsSaid(t *testing.T) {
 		"\n" + strings.Repeat(" ", 30) + "next\ttab\n"
 	same(t, got, want)
 }
+
+func TestWhatIsNoLongerKeptIsSaid(t *testing.T) {
+	w := newWorld(t)
+	for _, body := range []string{"one", "two", "three"} {
+		w.post("general", "ada", body)
+	}
+	r := w.start(tail.Options{Rooms: []string{"general"}})
+	w.exec(`begin; set local session_replication_role = replica; update chat.messages set created_at = created_at - interval '9 days' where seq < 3; commit`)
+	w.exec(`update chat.rooms set keep_days = 7 where slug = 'general'`)
+	got := []tail.Item{r.next()}
+	w.exec(`select chat.retain()`)
+	got = append(got, r.next())
+	same(t, said(got), "TIME  general  - Messages are removed after 7 days\nTIME  general  - Messages before 3 were removed: the room does not keep them any longer.\n")
+	same(t, history.ReplaceAllString(string(tail.AppendJSON(nil, got[1])), `"`), `{"type":"removed","room":"general","cursor":"3.1","first":3}`+"\n")
+	r.end()
+	// Who comes back with an older cursor is told what they missed, and who has all that is left is not.
+	r = w.start(tail.Options{Rooms: []string{"general"}, After: map[string]chat.Cursor{"general": {Seq: 1, Rev: 1}}})
+	same(t, said([]tail.Item{r.next(), r.next()}), "TIME  general  - Messages before 3 were removed: the room does not keep them any longer.\nTIME  general  3 ada: three\n")
+	r.end()
+	r = w.start(tail.Options{Rooms: []string{"general"}, After: map[string]chat.Cursor{"general": {Seq: 2, Rev: 1}}})
+	same(t, said([]tail.Item{r.next()}), "TIME  general  3 ada: three\n")
+	r.end()
+	r = w.start(tail.Options{Rooms: []string{"general"}, Last: 10})
+	if i := r.next(); i.Message == nil || i.Message.Body != "three" {
+		t.Errorf("the past begins with %+v", i)
+	}
+}

@@ -73,6 +73,8 @@ func (t *Text) say(i Item) (lines []string) {
 			told = append(told, strings.Join(i.Online.Went, ", ")+isOrAre(n)+"offline")
 		}
 		return note(fmt.Sprintf("%s (%d online)", strings.Join(told, "; "), i.Online.People))
+	case i.First > 0:
+		return note(fmt.Sprintf("Messages before %d were removed: the room does not keep them any longer.", i.First))
 	case i.Message == nil:
 		return note(i.End.words())
 	case !i.Changed:

@@ -1,7 +1,7 @@
 // The part of a room's past that the page holds: an unbroken run of messages, which need not reach to the newest one. It grows
 // at either end as one scrolls there, is dropped where it is long and far from what is read, and is replaced by going to a
 // message, a day or the newest. has.seq is how far the connection has told: what is between the run's end and that is a gap
-// while the page looks back, and only counted.
+// while the page looks back, and only counted. What is older than the room keeps its messages is removed from the run as from the room.
 "use strict";
 function Past(root, { log, messages, has, hooks }) {
   const older = root.querySelector("#older"), newer = root.querySelector("#newer");
@@ -9,10 +9,11 @@ function Past(root, { log, messages, has, hooks }) {
   const articles = () => [...messages.querySelectorAll(":scope > .message")];
   const seqOf = (article) => Number(article?.dataset.seq ?? 0);
   const first = () => seqOf(messages.querySelector(".message"));
+  let kept = Number(root.dataset.first); // seq of the oldest message that there is
   const end = () => { // of the run
     let a = messages.lastElementChild;
     while (a && !a.matches(".message")) a = a.previousElementSibling;
-    return seqOf(a);
+    return Math.max(seqOf(a), kept - 1);
   };
   const behind = () => end() < has.seq; // the page looks back
 
@@ -94,7 +95,7 @@ function Past(root, { log, messages, has, hooks }) {
     return a;
   }
   function ends() {
-    if (first() > 1) older.replaceChildren(link("older", `${at}?before=${first()}`, "Show older messages"));
+    if (first() > kept) older.replaceChildren(link("older", `${at}?before=${first()}`, "Show older messages"));
     else if (!older.querySelector(".beginning")) older.replaceChildren(root.querySelector("template.beginning").content.cloneNode(true));
     newer.hidden = !behind();
     newer.replaceChildren(...behind() ? [link("next", `${at}?after=${end()}`, "Show newer messages")] : []);
@@ -103,7 +104,7 @@ function Past(root, { log, messages, has, hooks }) {
   }
   let turn = 0, growing = false; // turn counts replacements: what was asked for before one is not wanted after it
   async function grow(upward) {
-    if (growing || (upward ? first() <= 1 : !behind())) return;
+    if (growing || (upward ? first() <= kept : !behind())) return;
     growing = true;
     const mine = turn, place = upward ? older : newer;
     keep(() => { place.classList.add("loading"); place.setAttribute("aria-busy", "true"); });
@@ -114,6 +115,7 @@ function Past(root, { log, messages, has, hooks }) {
       keep(() => {
         done();
         const from = first(), to = end();
+        if (upward && !list.length) kept = from; // what was there is removed
         quietly(() => {
           insert(list.filter((a) => upward ? seqOf(a) < from : seqOf(a) > to), (some) => upward ? messages.prepend(...some) : messages.append(...some));
           hooks.arrange();
@@ -178,6 +180,25 @@ function Past(root, { log, messages, has, hooks }) {
     keep(() => {
       drop(top ? all.slice(0, spare) : all.slice(-spare).reverse());
       hooks.arrange();
+      ends();
+    });
+  }
+
+  // removed drops what the room does not keep any longer: it has messages from this one on.
+  function removed(from) {
+    if (from <= kept) return;
+    kept = from;
+    has.seq = Math.max(has.seq, from - 1);
+    for (const part of [older, root.querySelector("template.beginning").content]) part.querySelector(".begins")?.remove();
+    keep(() => {
+      quietly(() => {
+        for (const article of articles()) {
+          if (seqOf(article) >= from) break;
+          take(article);
+          editors.delete(article.id);
+        }
+        hooks.arrange();
+      });
       ends();
     });
   }
@@ -289,7 +310,7 @@ function Past(root, { log, messages, has, hooks }) {
   });
 
   return {
-    keep, prune, ends, go, around, newest, first,
+    keep, prune, ends, go, around, newest, first, removed,
     get behind() { return behind(); },
     // arrived shows the message that the page was opened at.
     arrived() {

@@ -66,6 +66,14 @@ function Pins(root, act) {
       button.title = label;
     },
     toggle,
+    // removed forgets those of messages that are older than this one.
+    removed(first) {
+      const before = seqs.size;
+      for (const seq of seqs) if (Number(seq) < first) seqs.delete(seq);
+      if (seqs.size === before) return;
+      count();
+      if (open()) fill();
+    },
     // changed takes a message as it now is.
     changed(frame) {
       const { seq, pinned: by } = live.parse(frame.content).querySelector(".message")?.dataset ?? {}, pinned = by !== undefined;

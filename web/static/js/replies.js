@@ -33,6 +33,17 @@ function Replying(root, { messages, body }) {
     if (changes.size > 200) changes.delete(changes.keys().next().value);
     for (const quote of root.querySelectorAll(`[data-of="${id}"]`)) fill(quote === input ? line : quote, id);
   }
+  const seqOf = (quote) => Number(new URL(quote.href).searchParams.get("at"));
+  function removed(first) { // what was said before this message
+    if (to?.seq < first) set(null);
+    for (const quote of root.querySelectorAll(".quote")) if (seqOf(quote) < first) gone(quote);
+  }
+  function gone(quote) {
+    const quoted = quote.querySelector(".quoted");
+    quote.querySelector("b").textContent = "";
+    quoted.textContent = "a removed message";
+    quoted.classList.add("gone");
+  }
   function came(article) { // to the log
     const quote = article.querySelector(".quote");
     if (quote && changes.has(quote.dataset.of)) fill(quote, quote.dataset.of);
@@ -86,7 +97,7 @@ function Replying(root, { messages, body }) {
     e.preventDefault();
     start(e.target);
   });
-  return { start, set, take, quote, changed, came };
+  return { start, set, take, quote, changed, came, removed };
 }
 
 Replying.older = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });

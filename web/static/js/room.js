@@ -482,6 +482,11 @@ function Room(root) {
     putIn();
     then = { there: atNewest(), height: log.scrollHeight };
     switch (frame.type) {
+      case "removed": // what was too old
+        past.removed(frame.first);
+        replying.removed(frame.first);
+        pins.removed(frame.first);
+        break;
       case "behind": // too many to take them all: they are counted, and read as one scrolls there
         missed(frame.seq);
         past.ends();

@@ -94,7 +94,7 @@
   function renew(fresh) {
     const foot = (root) => root.querySelector("#composer") ? "" : root.querySelector(".closed").textContent;
     if (foot(fresh) !== foot(view.root)) { show(path, { root: fresh }); return; }
-    for (const part of [".bar h1", ".bar .topic", ".bar .star", ".log .beginning", "#composer label"]) {
+    for (const part of [".bar h1", ".bar .topic", ".bar .star", ".log .beginning", "template.beginning", "#composer label"]) {
       const now = fresh.querySelector(part);
       if (now) view.root.querySelector(part)?.replaceWith(now);
     }

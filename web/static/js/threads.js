@@ -58,6 +58,11 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
   function frame(f) {
     if (early) early.push(f);
     if (!first) return;
+    if (f.type === "removed" && first < f.first) {
+      close();
+      live.toast("The message that began this thread is no longer kept.");
+      return;
+    }
     if (f.type === "behind") { open(first, false); return; } // more was missed than the page is sent
     if (f.type !== "messages" && f.type !== "change") return;
     if (f.type === "messages" && !f.content.includes(`data-thread="${first}"`)) return;

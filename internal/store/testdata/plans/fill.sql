@@ -13,6 +13,7 @@ INSERT INTO chat.rooms (id, slug, name, everyone, kind, direct_key)
 SELECT ('00000000-0000-4000-a000-' || lpad(to_hex(i), 12, '0'))::uuid, 'room-' || i, 'Room ' || i, i = 1, CASE WHEN i % 10 = 9 THEN 'private' WHEN i % 10 = 8 THEN 'direct' ELSE 'public' END,
        CASE WHEN i % 10 = 8 THEN (SELECT string_agg(id::text, ',' ORDER BY id) FROM chat.users WHERE name IN ('user-' || i, 'user-' || (i + 1))) END
 FROM generate_series(1, 1000) i;
+UPDATE chat.rooms SET keep_days = 700 WHERE slug = 'room-11';
 CREATE TEMPORARY TABLE rooms ON COMMIT PRESERVE ROWS AS
 SELECT row_number() OVER (ORDER BY id) AS i, id, kind, (20 + :messages * (1.0 / (5 + row_number() OVER (ORDER BY id))) / 5.2)::bigint AS n FROM chat.rooms;
 INSERT INTO chat.members (room_id, user_id, last_read_seq, role)
