@@ -72,9 +72,10 @@ func (s *Server) window(ctx context.Context, p place, data *page.Room) (err erro
 		if p.at, err = s.Messages.FirstSince(ctx, room.ID, p.since); err != nil {
 			return err
 		}
-		if p.at == 0 {
+		switch p.at {
+		case 0:
 			data.Notice = "Nothing was said on that day or later. These are the newest messages."
-		} else if p.at == room.FirstSeq {
+		case room.FirstSeq:
 			data.Notice = room.Kept()
 		}
 	}
