@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run demo screenshots build test deps web lint tidy unit faults generate fmt bench bench-growth bench-page bench-migrations plans
+.PHONY: help run demo screenshots build test deps web lint tidy unit faults generate fmt bench bench-growth bench-page bench-partitions bench-migrations plans
 # The tools have a module of their own, so that what they need is not what pgchat needs.
 TOOL = CGO_ENABLED=0 go tool -modfile=.ci/tools/go.mod
 
@@ -75,6 +75,11 @@ bench-growth: build db/embedded/node_modules/.stamp ## measure with 1 to 4 insta
 
 bench-page: deps web db/embedded/node_modules/.stamp ## measure in Chromium what a room page weighs, how soon it shows, and how it bears 60 messages a second for ten minutes
 	PGCHAT_PAGE_FOR=10m go test -count=1 -timeout 30m -v -run 'TestARoomPageIsSmall|TestAPageUnderLoad' ./cmd/pgchat
+
+PARTITIONS = .pgchat-partitions
+bench-partitions: db/embedded/node_modules/.stamp ## compare 50 million messages in one table and in 32 partitions (90 minutes and 35 GB of disk; what it fills stays in .pgchat-partitions)
+	mkdir -p $(PARTITIONS)
+	PGCHAT_PARTITIONS_MESSAGES=50000000 PGCHAT_PARTITIONS_DIR="$(CURDIR)/$(PARTITIONS)" go test -count=1 -timeout=0 -v -run TestPartitionedMessages ./internal/store
 
 FROM = 32
 bench-migrations: db/embedded/node_modules/.stamp ## post while the migrations after FROM=32 run on 10 million messages, and tell how long each made somebody wait (10 minutes, 10 GB of disk)

@@ -177,16 +177,27 @@ func Rows(t testing.TB) int {
 // string of a migrated database.
 func Cluster(t testing.TB) (own *postgres.Cluster, url string) {
 	t.Helper()
-	bin, err := binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, err := os.MkdirTemp("/tmp", "pgchat-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	own, err = postgres.StartCluster(t.Context(), bin, dir)
+	own = ClusterIn(t, dir)
+	url = own.URL("postgres")
+	if _, err := postgres.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return own, url
+}
+
+// ClusterIn starts a PostgreSQL for this test alone on the data in a folder, which outlives it.
+func ClusterIn(t testing.TB, dir string) *postgres.Cluster {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := postgres.StartCluster(t.Context(), bin, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,11 +206,7 @@ func Cluster(t testing.TB) (own *postgres.Cluster, url string) {
 			t.Error(err)
 		}
 	})
-	url = own.URL("postgres")
-	if _, err := postgres.Migrate(t.Context(), url); err != nil {
-		t.Fatal(err)
-	}
-	return own, url
+	return own
 }
 
 // Standby starts a hot standby of the cluster, which is stopped for a moment to be copied, and returns the connection string
