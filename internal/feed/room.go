@@ -322,15 +322,28 @@ func (r *room) fill() {
 			r.mu.Unlock()
 			return
 		}
-		if r.missed == r.compared && !r.aheadLocked(e) { // else the messages are read first, and then the changes once more
+		if e.moves(from) == from {
+			r.notSoLocked(to)
+		} else if r.missed == r.compared && !r.aheadLocked(e) { // else the messages are read first, and then the changes once more
 			r.deliverLocked(e)
 		}
 		r.mu.Unlock()
 	}
 }
 
-// readPage reads what comes after one cursor, at most up to another, from the table: messages first, of those that are kept, then changes;
-// once for all who want the same at the same time.
+// notSoLocked takes that the table has nothing of what the room was told to be there next: whoever may connect may NOTIFY.
+func (r *room) notSoLocked(told chat.Cursor) {
+	switch {
+	case r.target != told: // it has been told something else since
+	case r.cursor.Seq < told.Seq:
+		r.target.Seq = r.cursor.Seq
+	default:
+		r.target.Rev = r.cursor.Rev
+	}
+}
+
+// readPage reads what comes after one cursor, at most up to another and to what there is, from the table: messages first, of those that are
+// kept, then changes; once for all who want the same at the same time.
 func (r *room) readPage(ctx context.Context, from, to chat.Cursor, kept int64) (*Event, error) {
 	key := fmt.Sprint(r.id, from, to, kept)
 	result := r.feed.pages.DoChan(key, func() (any, error) {
@@ -339,6 +352,11 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor, kept int64) (
 			e := &Event{First: from.Seq + 1, Last: min(to.Seq, first+pageLength-1)}
 			var err error
 			e.Messages, err = r.feed.messages.Between(r.feed.ctx, r.id, first, e.Last)
+			if err == nil && int64(len(e.Messages)) <= e.Last-first {
+				var head chat.Cursor
+				head, err = r.headOr(to)
+				e.Last = max(from.Seq, min(e.Last, head.Seq))
+			}
 			return e, err
 		}
 		e := &Event{RevFirst: from.Rev + 1, RevLast: to.Rev}
@@ -355,6 +373,11 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor, kept int64) (
 			e.RevLast = e.Lines[pageLength-1].Rev
 			e.Changes = slices.DeleteFunc(e.Changes, func(m chat.Message) bool { return m.Rev > e.RevLast })
 		}
+		if err != nil {
+			return e, err
+		}
+		head, err := r.headOr(to)
+		e.RevLast = min(e.RevLast, head.Rev)
 		return e, err
 	})
 	select {
@@ -366,6 +389,15 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor, kept int64) (
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// headOr is how far the table is; as far as it is told to be where the room is gone, which others find out.
+func (r *room) headOr(told chat.Cursor) (chat.Cursor, error) {
+	heads, err := r.feed.messages.Heads(r.feed.ctx, r.id)
+	if head, exists := heads[r.id]; exists {
+		return head.Cursor, err
+	}
+	return told, err
 }
 
 func (r *room) deliverLocked(e *Event) {
