@@ -21,7 +21,8 @@ func TestSearchingFindsWhatWasSaidAndLeadsToIt(t *testing.T) {
 	for _, body := range []string{"The **deployment** to staging took two hours; is <b>that</b> normal?", "I rolled the deployment back, see https://example.com/runbook for how", "Third time lucky: deployments from now on go out on Mondays only, before lunch, so that there is somebody to look at them in the afternoon. If one has to go out later, say so here and stay around until the graphs are flat; that takes about a quarter of an hour, and nobody minds being asked to look at them with you."} {
 		exec(t, db, `select chat.post('staging', 'eve', $1)`, body)
 	}
-	exec(t, db, `update chat.messages set extra = '{"files": [{"id": "0192f8a0-5e1c-7c3a-9b1e-0123456789ab", "name": "deployment-plan.pdf", "type": "application/pdf", "size": 1}]}' where body like 'I rolled%'`)
+	exec(t, db, `insert into chat.files (id, room_id, seq, uploader_id, name, type, size, completed_at)
+		select gen_random_uuid(), room_id, seq, author_id, 'deployment-plan.pdf', 'application/pdf', 1, now() from chat.messages where body like 'I rolled%'`)
 
 	indexed := false
 	for !indexed { // by the server, in a moment

@@ -62,7 +62,8 @@ func TestChangesArriveAndEveryCopyEndsAsTheTable(t *testing.T) {
 				sql := []string{
 					`insert into chat.messages (room_id, author_id, body) values ($1, $2, $3)`,
 					`update chat.messages set body = $3 || random() where room_id = $1 and author_id = $2 and seq = 1 + floor(random() * 50)`,
-					`update chat.messages set extra = jsonb_build_object('x', $3::text || random()) where room_id = $1 and author_id = $2 and seq = 1 + floor(random() * 50)`,
+					`insert into chat.reactions (room_id, seq, user_id, emoji) select m.room_id, m.seq, $2, (array['👍', '🎉', '👀'])[1 + floor(random() * 3)]
+						from chat.messages m where m.room_id = $1 and m.author_id = $2 and m.seq = 1 + floor(random() * 50) and $3 <> '' on conflict do nothing`,
 					`update chat.messages set deleted_at = now() where room_id = $1 and author_id = $2 and seq = 1 + floor(random() * 50) and $3 <> ''`,
 				}[rand.IntN(4)]
 				body := "changed "

@@ -74,7 +74,8 @@ func TestMessagesAreFoundByWhatTheyHave(t *testing.T) {
 	s.say(t, "direct-1", "bob", "deploy between us", "2026-03-06 10:00Z")
 	s.say(t, "direct-2", "bob", "deploy to myself", "2026-03-06 10:00Z")
 	s.say(t, "ops", "ada", "here is the plan", "2026-03-07 10:00Z")
-	s.exec(t, `update chat.messages set extra = '{"files": [{"id": "1", "name": "Budget-2027.final.pdf", "type": "application/pdf", "size": 1}]}' where body = 'here is the plan'`)
+	s.exec(t, `insert into chat.files (id, room_id, seq, uploader_id, name, type, size, completed_at)
+		select gen_random_uuid(), room_id, seq, author_id, 'Budget-2027.final.pdf', 'application/pdf', 1, now() from chat.messages where body = 'here is the plan'`)
 	s.say(t, "general", "ada", "this will vanish", "2026-03-08 10:00Z")
 	s.say(t, "general", "ada", "an old text", "2026-03-08 11:00Z")
 	const staging, rolled, back, ops, direct, plan = "deploy to staging is done", "we rolled back the deploy", "back we rolled, see https://example.com/runbook_v2",
