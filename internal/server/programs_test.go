@@ -188,19 +188,19 @@ func TestProgramsPostAndChangeWithoutAConnection(t *testing.T) {
 	says(ada, "messages", `nonsense`, `400 {"type":"error","code":"bad_frame","message":"…"}`)
 
 	at := "messages/" + id + "/"
-	says(ada, at+"edit", `{"body":"hello, all"}`, `200 `+message("1", "hello, all", `,"rev":2,"edited_at":"…","replies":1`))
+	says(ada, at+"edit", `{"body":"hello, all"}`, `200 `+message("1", "hello, all", `,"rev":2,"edited_at":"…","replies":1,"replied_by":[{"id":"…","name":"ada"}]`))
 	says(eve, at+"edit", `{"body":"bye"}`, `403 {"type":"error","code":"forbidden","message":"…"}`)
 	says(ada, at+"edit", `{}`, `422 {"type":"error","code":"invalid","message":"…"}`)
 	for range 2 { // left out, "on" is true
-		says(eve, at+"reactions", `{"emoji":"👍"}`, `200 `+message("1", "hello, all", `,"rev":3,"edited_at":"…","replies":1,"reactions":[{"emoji":"👍","count":1,"by":["eve"]}]`))
+		says(eve, at+"reactions", `{"emoji":"👍"}`, `200 `+message("1", "hello, all", `,"rev":3,"edited_at":"…","replies":1,"replied_by":[{"id":"…","name":"ada"}],"reactions":[{"emoji":"👍","count":1,"by":["eve"]}]`))
 	}
-	says(eve, at+"reactions", `{"emoji":"👍","on":false}`, `200 `+message("1", "hello, all", `,"rev":4,"edited_at":"…","replies":1`))
+	says(eve, at+"reactions", `{"emoji":"👍","on":false}`, `200 `+message("1", "hello, all", `,"rev":4,"edited_at":"…","replies":1,"replied_by":[{"id":"…","name":"ada"}]`))
 	for range 2 {
-		says(eve, at+"pin", ``, `200 `+message("1", "hello, all", `,"rev":5,"edited_at":"…","replies":1,"pinned":{"by":"eve","at":"…"}`))
+		says(eve, at+"pin", ``, `200 `+message("1", "hello, all", `,"rev":5,"edited_at":"…","replies":1,"replied_by":[{"id":"…","name":"ada"}],"pinned":{"by":"eve","at":"…"}`))
 	}
-	says(eve, at+"pin", `{"on":false}`, `200 `+message("1", "hello, all", `,"rev":6,"edited_at":"…","replies":1`))
+	says(eve, at+"pin", `{"on":false}`, `200 `+message("1", "hello, all", `,"rev":6,"edited_at":"…","replies":1,"replied_by":[{"id":"…","name":"ada"}]`))
 	says(ada, at+"delete", ``, `200 `+message("1", "", `,"rev":7,"edited_at":"…","deleted_at":"…"`))
-	says(ada, at+"undelete", ``, `200 `+message("1", "hello, all", `,"rev":8,"edited_at":"…","replies":1`))
+	says(ada, at+"undelete", ``, `200 `+message("1", "hello, all", `,"rev":8,"edited_at":"…","replies":1,"replied_by":[{"id":"…","name":"ada"}]`))
 	says(ada, "messages/"+uuid.NewString()+"/pin", ``, `404 {"type":"error","code":"not_found","message":"…"}`)
 
 	// A form will do as well, with files in it; a token says that it is a program.
