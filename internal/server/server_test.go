@@ -45,9 +45,12 @@ type site struct {
 	sockets *consumer.Sockets
 }
 
+// unlimited lets tests, which are quicker than people, do as much as they want.
+func unlimited() *chat.Limiter[uuid.UUID] { return chat.NewPostLimiter(0, 1) }
+
 func start(t *testing.T, signupOpen bool) *site {
 	t.Helper()
-	return startLimited(t, signupOpen, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit}, chat.NewPostLimiter(10, 30))
+	return startLimited(t, signupOpen, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit}, unlimited())
 }
 
 func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits, posts *chat.Limiter[uuid.UUID]) *site {
@@ -59,7 +62,7 @@ func startLimited(t *testing.T, signupOpen bool, limits chat.FileLimits, posts *
 func startTwo(t *testing.T) (one, two *site) {
 	t.Helper()
 	one = start(t, true)
-	return one, startOn(t, one.pool, true, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit}, chat.NewPostLimiter(10, 30))
+	return one, startOn(t, one.pool, true, chat.FileLimits{Each: fileLimit, InAll: 20 * fileLimit}, unlimited())
 }
 
 // startOn starts an instance on the owner's database.
@@ -478,7 +481,7 @@ func TestBadFramesAreAnsweredAndTheConnectionIsKept(t *testing.T) {
 }
 
 func TestTooFastAndTooLargeAreTold(t *testing.T) {
-	s := start(t, true)
+	s := startLimited(t, true, chat.FileLimits{Each: fileLimit, InAll: fileLimit}, chat.NewPostLimiter(10, 30))
 	ws, _, err := s.dial(s.signUp(t, "ada"), nil)
 	if err != nil {
 		t.Fatal(err)
