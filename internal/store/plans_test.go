@@ -257,7 +257,7 @@ func TestPlansReadNoBigTableWhole(t *testing.T) {
 				}
 			}
 			if golden {
-				sameAs(t, filepath.Join("testdata", "plans", name+".txt"), shapes.String())
+				sameAs(t, filepath.Join("testdata", "plans", name+".txt"), shapes.String(), all)
 			}
 		})
 	}
@@ -266,7 +266,8 @@ func TestPlansReadNoBigTableWhole(t *testing.T) {
 // wholly are the views that read all there is, and say so, with the tables that they read from beginning to end. Only make plans waits for them.
 var wholly = map[string][]string{"gaps": {"messages"}, "integrity": nil}
 
-func sameAs(t *testing.T, file, got string) {
+// sameAs compares plans to those in the file, which are made with 100,000 messages: with many more another may be better, and is told.
+func sameAs(t *testing.T, file, got string, larger bool) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -290,6 +291,8 @@ func sameAs(t *testing.T, file, got string) {
 		switch {
 		case !ok:
 			t.Errorf("%s has no plan of %s; go test ./internal/store -run Plans -update writes it", file, name)
+		case old != plan && larger:
+			t.Logf("with so many messages another plan than in %s:\n%s\nit was:\n%s", file, plan, old)
 		case old != plan:
 			t.Errorf("another plan than in %s; where it is as good, go test ./internal/store -run Plans -update writes it:\n%s\nit was:\n%s", file, plan, old)
 		}
