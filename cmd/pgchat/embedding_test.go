@@ -58,16 +58,7 @@ func (r *reader) prints(lines ...string) {
 func TestAnApplicationPostsInItsTransaction(t *testing.T) {
 	_, url := pgtest.Cluster(t)
 	shopURL := strings.Replace(url, "user=pgchat", "user=shop", 1)
-	conn := func(url string) *pgx.Conn {
-		t.Helper()
-		conn, err := pgx.Connect(t.Context(), url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close(t.Context()) })
-		return conn
-	}
-	owner := conn(url)
+	owner := pgtest.Connect(t, url)
 	exec := func(sql string) {
 		t.Helper()
 		if _, err := owner.Exec(t.Context(), sql); err != nil {
@@ -247,7 +238,7 @@ func TestAnApplicationPostsInItsTransaction(t *testing.T) {
 	}
 
 	// The errors that are told, and what the application may not.
-	shop := conn(shopURL)
+	shop := pgtest.Connect(t, shopURL)
 	refused := func(code, sql string) {
 		t.Helper()
 		_, err := shop.Exec(t.Context(), sql)

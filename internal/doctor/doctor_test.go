@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -18,16 +17,6 @@ import (
 )
 
 func TestMain(m *testing.M) { pgtest.Run(m) }
-
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
 
 func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
 	t.Helper()
@@ -112,7 +101,7 @@ func becomes(t *testing.T, conn *pgx.Conn, sql string) {
 // Nothing is wrong with a fresh database; then one thing after another is, and is right again once it is mended as told.
 func TestWhatIsWrongWithAClusterIsFoundAndMended(t *testing.T) {
 	own, url := pgtest.Cluster(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	wantFine(t, examine(t, usual(url)))
 
 	for setting, s := range map[string]Severity{
@@ -147,7 +136,7 @@ func TestWhatIsWrongWithAClusterIsFoundAndMended(t *testing.T) {
 		if err := own.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		conn = connect(t, url)
+		conn = pgtest.Connect(t, url)
 	}
 	restart()
 	exec(t, conn, wantFinding(t, examine(t, usual(url)), "settings", Warning, "max_notify_queue_pages is 1000, not 1048576"))
@@ -156,10 +145,10 @@ func TestWhatIsWrongWithAClusterIsFoundAndMended(t *testing.T) {
 
 	exec(t, conn, `create database other encoding 'LATIN1' locale 'C' template template0`)
 	other := own.URL("other")
-	exec(t, connect(t, other), wantFinding(t, examine(t, usual(other)), "settings", Error, "encoding is LATIN1"))
+	exec(t, pgtest.Connect(t, other), wantFinding(t, examine(t, usual(other)), "settings", Error, "encoding is LATIN1"))
 	for database, want := range map[string]int{other: 2, own.URL("other_utf8"): 1} { // what that means
 		var length int
-		if err := connect(t, database).QueryRow(t.Context(), `select char_length('ü')`).Scan(&length); err != nil || length != want {
+		if err := pgtest.Connect(t, database).QueryRow(t.Context(), `select char_length('ü')`).Scan(&length); err != nil || length != want {
 			t.Errorf("%s: ü has the length %d, want %d, error %v", database, length, want, err)
 		}
 	}
@@ -259,13 +248,13 @@ func follows(t *testing.T, conn *pgx.Conn, url string) {
 
 func TestWhatSessionsAndTheirNumberDoIsFound(t *testing.T) {
 	_, url := pgtest.Cluster(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	soon := usual(url)
 	soon.Limits.Idle, soon.Limits.Queue = 0, 0
 	wantFine(t, examine(t, soon))
 
 	// A listener that sleeps in a transaction, and what is told meanwhile: some pages of the queue.
-	sleeper := connect(t, url+" application_name=sleeper")
+	sleeper := pgtest.Connect(t, url+" application_name=sleeper")
 	exec(t, sleeper, `listen anything`, `begin`)
 	exec(t, conn, `select pg_notify('anything', repeat(n::text, 1000)) from generate_series(1000, 1099) n`)
 	report := examine(t, soon)
@@ -278,7 +267,7 @@ func TestWhatSessionsAndTheirNumberDoIsFound(t *testing.T) {
 	// Busy for long is the same.
 	long := usual(url)
 	long.Limits.Transaction = 0
-	busy := connect(t, url)
+	busy := pgtest.Connect(t, url)
 	exec(t, busy, `begin`)
 	wantFinding(t, examine(t, long), "transactions", Warning, "idle in transaction")
 	exec(t, busy, `rollback`)
@@ -296,7 +285,7 @@ func TestWhatSessionsAndTheirNumberDoIsFound(t *testing.T) {
 
 	// A server whose pool is larger than what this doctor was given; one of another database.
 	for range 12 {
-		connect(t, url+" application_name=pgchat")
+		pgtest.Connect(t, url+" application_name=pgchat")
 	}
 	small := usual(url + " pool_max_conns=4")
 	small.ListenURL = url
@@ -308,7 +297,7 @@ func TestWhatSessionsAndTheirNumberDoIsFound(t *testing.T) {
 	wantFine(t, examine(t, large))
 	elsewhere := strings.Replace(url, "dbname='postgres'", "dbname='template1'", 1)
 	for range 6 {
-		connect(t, elsewhere+" application_name=pgchat")
+		pgtest.Connect(t, elsewhere+" application_name=pgchat")
 	}
 	wantFinding(t, examine(t, large), "connections", Warning, "and max_connections leaves 97")
 }
@@ -341,7 +330,7 @@ func TestAClockThatIsOffIsFound(t *testing.T) {
 
 func TestWhatIsWrongWithTheSchemaIsFoundAndMended(t *testing.T) {
 	url := pgtest.URL(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	found := func(check string, severity Severity, what string, statements ...string) (mend string) {
 		t.Helper()
 		exec(t, conn, statements...)
@@ -438,7 +427,7 @@ func TestWhatCannotBeLookedAtIsSaid(t *testing.T) {
 	// What takes too long.
 	short := usual(url)
 	short.Timeout = time.Millisecond
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	exec(t, conn, `begin`, `lock table chat.messages`)
 	if c := of(t, examine(t, short), "integrity"); !strings.Contains(c.Failed, "--timeout") {
 		t.Errorf("%+v", c)
@@ -472,9 +461,9 @@ func TestAnOldServerIsFound(t *testing.T) {
 // A role that is not there is no fault, but worth knowing.
 func TestARoleThatIsMissingIsNoted(t *testing.T) {
 	_, url := pgtest.Cluster(t)
-	exec(t, connect(t, url), `drop owned by chat_moderator`, `drop role chat_moderator`)
+	exec(t, pgtest.Connect(t, url), `drop owned by chat_moderator`, `drop role chat_moderator`)
 	report := examine(t, usual(url))
-	exec(t, connect(t, url), wantFinding(t, report, "rights", Note, "there is no role chat_moderator"))
+	exec(t, pgtest.Connect(t, url), wantFinding(t, report, "rights", Note, "there is no role chat_moderator"))
 	if report.Status() != 0 {
 		t.Errorf("status %d", report.Status())
 	}
@@ -483,7 +472,7 @@ func TestARoleThatIsMissingIsNoted(t *testing.T) {
 
 // All indexes, constraints and functions are known, and those triggers that a migration names.
 func TestWhatMigrationsMakeIsKnown(t *testing.T) {
-	conn := connect(t, pgtest.URL(t))
+	conn := pgtest.Connect(t, pgtest.URL(t))
 	objects, _, err := expected()
 	if err != nil {
 		t.Fatal(err)

@@ -162,6 +162,17 @@ func Pool(t testing.TB) *pgxpool.Pool {
 	return pool
 }
 
+// Connect opens a connection of the test's own, which is closed when the test ends.
+func Connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
 // Rows is how many rows a statement over very many has: 20,000, or what PGCHAT_TEST_ROWS says.
 func Rows(t testing.TB) int {
 	t.Helper()

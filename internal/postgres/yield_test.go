@@ -34,21 +34,11 @@ func andAnother(t *testing.T, up string) fs.FS {
 	return all
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 // Somebody reads in a transaction that stays open, as pg_dump does. A migration that waited for it would have everybody
 // wait who comes after: posts would end with the reader's transaction only.
 func TestNobodyWaitsBehindAMigrationThatGetsNoLock(t *testing.T) {
 	url := pgtest.URL(t)
-	reader, poster := connect(t, url), connect(t, url)
+	reader, poster := pgtest.Connect(t, url), pgtest.Connect(t, url)
 	exec := func(conn *pgx.Conn, sql string) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -98,7 +88,7 @@ func TestNobodyWaitsBehindAMigrationThatGetsNoLock(t *testing.T) {
 // Autovacuum keeps a table from being altered, and does not end for who gives up before deadlock_timeout.
 func TestAMigrationEndsAnAutovacuumInItsWay(t *testing.T) {
 	cluster, url := pgtest.Cluster(t)
-	db := connect(t, cluster.URL("postgres"))
+	db := pgtest.Connect(t, cluster.URL("postgres"))
 	for _, sql := range []string{
 		`alter system set autovacuum_naptime = '1s'`,
 		`alter system set autovacuum_vacuum_cost_delay = '100ms'`,

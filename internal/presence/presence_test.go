@@ -38,11 +38,7 @@ func start(t *testing.T, pool *pgxpool.Pool, lease time.Duration) *presence.Pres
 // watch listens to the room as the feed does.
 func watch(t *testing.T, pool *pgxpool.Pool, room uuid.UUID) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), pool.Config().ConnString())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	conn := pgtest.Connect(t, pool.Config().ConnString())
 	if _, err := conn.Exec(t.Context(), fmt.Sprintf(`LISTEN "room:%s"`, room)); err != nil {
 		t.Fatal(err)
 	}

@@ -276,11 +276,7 @@ func under(t *testing.T, version int64, messages int) *upgrade {
 	if _, err := postgres.MigrateBy(t.Context(), u.url, u.files); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if u.db, err = pgx.Connect(t.Context(), u.url); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = u.db.Close(context.Background()) })
+	u.db = pgtest.Connect(t, u.url)
 	sql := strings.ReplaceAll(fillMessages, ":messages", strconv.Itoa(messages))
 	if version >= baseline {
 		sql += fillMore

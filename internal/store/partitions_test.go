@@ -74,11 +74,7 @@ func compare(t *testing.T) *comparison {
 
 func (c *comparison) connect(t *testing.T, database string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), c.cluster.URL(database))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	conn := pgtest.Connect(t, c.cluster.URL(database))
 	return conn
 }
 

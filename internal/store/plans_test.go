@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	_ "embed"
 	"flag"
 	"fmt"
@@ -197,11 +196,7 @@ func TestPlansReadNoBigTableWhole(t *testing.T) {
 		}
 		all = true
 	}
-	db, err := pgx.Connect(t.Context(), pgtest.URL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close(context.Background()) })
+	db := pgtest.Connect(t, pgtest.URL(t))
 	began := time.Now()
 	for _, sql := range []string{strings.ReplaceAll(fill, ":messages", strconv.Itoa(messages)), `vacuum (analyze)`, `set jit = off`, `set max_parallel_workers_per_gather = 0`} {
 		if _, err := db.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {

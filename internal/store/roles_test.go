@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,11 +24,7 @@ type visitor struct {
 
 func visit(t *testing.T, pool *pgxpool.Pool, role string) visitor {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), pgtest.As(t, pool.Config().ConnString(), role))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	conn := pgtest.Connect(t, pgtest.As(t, pool.Config().ConnString(), role))
 	return visitor{t, role, conn}
 }
 
