@@ -279,6 +279,7 @@ func TestLookingBackWithoutJavaScript(t *testing.T) {
 	})
 	b.do(chromedp.Navigate(site.address + "/rooms/general?at=100"))
 	b.until(foundInSight, 100)
+	b.until(`getComputedStyle(document.querySelector("#messages .body")).fontWeight === "400"`) // as on any page
 	b.screenshot("without-javascript")
 	b.do(chromedp.Click(chromedp.CSS("#newer .next")))
 	b.until(`%s[0] === "message 125" && %[1]s.at(-1) === "message 174"`, shown)

@@ -157,6 +157,7 @@ function Past(root, { log, messages, has, hooks }) {
   // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was. Who follows what is
   // said needs little of the past, three screens of it: it comes again as they scroll there.
   function prune() {
+    if (!root.isConnected) return; // another room is shown, and nothing here has a height
     settle();
     const atEnd = log.scrollTop > -1, total = messages.childElementCount;
     const most = atEnd ? Math.max(60, Math.ceil(total * 3 * log.clientHeight / log.scrollHeight)) : Number(root.dataset.most);
