@@ -28,6 +28,7 @@ func (r *room) fill() {
 			return
 		}
 		from, to, kept := r.cursor, r.target, r.kept
+		r.since = chat.Cursor{}
 		r.mu.Unlock()
 		r.feed.metrics.gaps.Inc()
 		e, err := retry(r.feed.ctx, func() (*Event, error) { return r.readPage(r.feed.ctx, from, to, kept) })
@@ -37,23 +38,19 @@ func (r *room) fill() {
 			r.mu.Unlock()
 			return
 		}
-		if e.moves(from) == from {
-			r.notSoLocked(to)
-		} else if r.missed == r.compared && !r.aheadLocked(e) { // else the messages are read first, and then the changes once more
-			r.deliverLocked(e)
+		switch {
+		case e.moves(from) != from:
+			if r.missed == r.compared && !r.aheadLocked(e) { // else the messages are read first, and then the changes once more
+				r.deliverLocked(e)
+			}
+		// The table has nothing of what the room was told to be there next: whoever may connect may NOTIFY. What it was told meanwhile may
+		// have come after it was read.
+		case from.Seq < to.Seq:
+			r.target.Seq = r.since.Seq
+		default:
+			r.target.Rev = r.since.Rev
 		}
 		r.mu.Unlock()
-	}
-}
-
-// notSoLocked takes that the table has nothing of what the room was told to be there next: whoever may connect may NOTIFY.
-func (r *room) notSoLocked(told chat.Cursor) {
-	switch {
-	case r.target != told: // it has been told something else since
-	case r.cursor.Seq < told.Seq:
-		r.target.Seq = r.cursor.Seq
-	default:
-		r.target.Rev = r.cursor.Rev
 	}
 }
 
@@ -63,37 +60,9 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor, kept int64) (
 	key := fmt.Sprint(r.id, from, to, kept)
 	result := r.feed.pages.DoChan(key, func() (any, error) {
 		if from.Seq < to.Seq {
-			first := max(from.Seq+1, kept) // of those before it nothing is left to be read
-			e := &Event{First: from.Seq + 1, Last: min(to.Seq, first+pageLength-1)}
-			var err error
-			e.Messages, err = r.feed.messages.Between(r.feed.ctx, r.id, first, e.Last)
-			if err == nil && int64(len(e.Messages)) <= e.Last-first {
-				var head chat.Cursor
-				head, err = r.headOr(to)
-				e.Last = max(from.Seq, min(e.Last, head.Seq))
-			}
-			return e, err
+			return r.readMessages(from.Seq, to, kept)
 		}
-		e := &Event{RevFirst: from.Rev + 1, RevLast: to.Rev}
-		var err error
-		e.Changes, err = r.feed.messages.Changed(r.feed.ctx, r.id, from.Rev, to.Rev, pageLength)
-		if len(e.Changes) == pageLength {
-			e.RevLast = e.Changes[pageLength-1].Rev
-		}
-		if err != nil {
-			return e, err
-		}
-		e.Lines, err = r.feed.messages.LinesSince(r.feed.ctx, r.id, from.Rev, e.RevLast, pageLength)
-		if len(e.Lines) == pageLength { // what comes after them is read the next time
-			e.RevLast = e.Lines[pageLength-1].Rev
-			e.Changes = slices.DeleteFunc(e.Changes, func(m chat.Message) bool { return m.Rev > e.RevLast })
-		}
-		if err != nil {
-			return e, err
-		}
-		head, err := r.headOr(to)
-		e.RevLast = min(e.RevLast, head.Rev)
-		return e, err
+		return r.readChanges(from.Rev, to)
 	})
 	select {
 	case got := <-result:
@@ -104,6 +73,48 @@ func (r *room) readPage(ctx context.Context, from, to chat.Cursor, kept int64) (
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func (r *room) readMessages(after int64, to chat.Cursor, kept int64) (*Event, error) {
+	first := max(after+1, kept) // of those before it nothing is left to be read
+	e := &Event{First: after + 1, Last: min(to.Seq, first+pageLength-1)}
+	var err error
+	if e.Messages, err = r.feed.messages.Between(r.feed.ctx, r.id, first, e.Last); err != nil {
+		return nil, err
+	}
+	if n := len(e.Messages); n > 0 && e.Messages[n-1].Seq == e.Last {
+		return e, nil
+	}
+	// The room ends before: only what is there when its end has been read is surely up to it.
+	head, err := r.headOr(to)
+	if err != nil {
+		return nil, err
+	}
+	e.Last = max(after, min(e.Last, head.Seq))
+	e.Messages, err = r.feed.messages.Between(r.feed.ctx, r.id, first, e.Last)
+	return e, err
+}
+
+func (r *room) readChanges(after int64, to chat.Cursor) (*Event, error) {
+	head, err := r.headOr(to) // before what is up to it
+	if err != nil {
+		return nil, err
+	}
+	e := &Event{RevFirst: after + 1, RevLast: max(after, min(to.Rev, head.Rev))}
+	if e.Changes, err = r.feed.messages.Changed(r.feed.ctx, r.id, after, e.RevLast, pageLength); err != nil {
+		return nil, err
+	}
+	if len(e.Changes) == pageLength {
+		e.RevLast = e.Changes[pageLength-1].Rev
+	}
+	if e.Lines, err = r.feed.messages.LinesSince(r.feed.ctx, r.id, after, e.RevLast, pageLength); err != nil {
+		return nil, err
+	}
+	if len(e.Lines) == pageLength { // what comes after them is read the next time
+		e.RevLast = e.Lines[pageLength-1].Rev
+		e.Changes = slices.DeleteFunc(e.Changes, func(m chat.Message) bool { return m.Rev > e.RevLast })
+	}
+	return e, nil
 }
 
 // headOr is how far the table is; as far as it is told to be where the room is gone, which others find out.

@@ -30,8 +30,9 @@ type room struct {
 	closed  bool
 	isReady bool
 	cursor  chat.Cursor // up to which it has delivered
-	target  chat.Cursor // the highest numbers that it knows to exist
-	filling bool        // a goroutine reads what is between
+	target  chat.Cursor // the highest numbers that it was told of
+	since   chat.Cursor // the highest of them that it was told of since a goroutine began to read what is between
+	filling bool        // one does
 	kept    int64       // seq of the oldest message that is kept, as far as it knows
 
 	// While missed is beyond compared, the database may have been set back: nothing is delivered.
@@ -144,10 +145,16 @@ func (r *room) subscribe(ctx context.Context, after chat.Cursor, wake func()) (*
 	return s, nil
 }
 
+// toldLocked learns of numbers that exist, if it is true.
+func (r *room) toldLocked(c chat.Cursor) {
+	r.target = chat.Cursor{Seq: max(r.target.Seq, c.Seq), Rev: max(r.target.Rev, c.Rev)}
+	r.since = chat.Cursor{Seq: max(r.since.Seq, c.Seq), Rev: max(r.since.Rev, c.Rev)}
+}
+
 func (r *room) receive(p payload) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.target = chat.Cursor{Seq: max(r.target.Seq, p.Last), Rev: max(r.target.Rev, p.RevLast)}
+	r.toldLocked(chat.Cursor{Seq: p.Last, Rev: p.RevLast})
 	if !r.isReady || r.filling || r.err != nil || r.missed > r.compared {
 		return
 	}
@@ -205,10 +212,10 @@ func (r *room) signal(event json.RawMessage) {
 // lost or is still under way; they are wanted first.
 func (r *room) aheadLocked(e *Event) bool {
 	for _, m := range e.Changes {
-		r.target.Seq = max(r.target.Seq, m.Seq)
+		r.toldLocked(chat.Cursor{Seq: m.Seq})
 	}
 	for _, l := range e.Lines {
-		r.target.Seq = max(r.target.Seq, l.After)
+		r.toldLocked(chat.Cursor{Seq: l.After})
 	}
 	return len(e.Changes)+len(e.Lines) > 0 && r.target.Seq > r.cursor.Seq
 }
@@ -233,7 +240,7 @@ func (r *room) compare(before standing, head chat.Head, holds chat.Cursor, exist
 	case r.err != nil:
 	case !r.isReady:
 		// What it read may be older: it fills up to here when it is ready.
-		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
+		r.toldLocked(head.Cursor)
 	case !exists:
 		r.failLocked(ErrGone)
 	case !within(before.Cursor, holds):
@@ -245,7 +252,7 @@ func (r *room) compare(before standing, head chat.Head, holds chat.Cursor, exist
 			r.cursor.History = head.History
 			r.wakeLocked()
 		}
-		r.target = chat.Cursor{Seq: max(r.target.Seq, head.Seq), Rev: max(r.target.Rev, head.Rev)}
+		r.toldLocked(head.Cursor)
 		r.fillLocked()
 	}
 	return r.err == nil
