@@ -1,8 +1,16 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -288,6 +296,69 @@ func TestLookingBackWithoutJavaScript(t *testing.T) {
 	b.do(chromedp.SendKeys(chromedp.CSS("#date"), "01012199"), chromedp.Submit(chromedp.CSS("#date")))
 	b.until(`document.querySelector(".log-notice")?.textContent.includes("Nothing was said") && %s.at(-1) === "message 200" && document.querySelector("#newer").hidden`, shown)
 	b.screenshot("no-such-day")
+}
+
+// inPieces is the address of the instance by a proxy whose pages stop so many bytes after a text, until goOn is sent to.
+func inPieces(t *testing.T, address, text string, more int) (through string, goOn chan<- struct{}) {
+	t.Helper()
+	to, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := make(chan struct{}, 1)
+	proxy := &httputil.ReverseProxy{
+		FlushInterval: -1,
+		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, 0), // a page that is left early
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Header.Del("Accept-Encoding")
+		},
+		ModifyResponse: func(r *http.Response) error {
+			whole, err := io.ReadAll(r.Body)
+			_ = r.Body.Close()
+			first, then := whole, []byte(nil)
+			if i := bytes.Index(whole, []byte(text)); i >= 0 && strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+				first, then = whole[:i+len(text)+more], whole[i+len(text)+more:]
+			}
+			in, out := io.Pipe()
+			go func() {
+				_, err := out.Write(first)
+				if then != nil && err == nil {
+					select {
+					case <-rest:
+						_, err = out.Write(then)
+					case <-r.Request.Context().Done():
+						err = r.Request.Context().Err()
+					}
+				}
+				_ = out.CloseWithError(err)
+			}()
+			r.Body = in
+			return err
+		},
+	}
+	site := httptest.NewServer(proxy)
+	t.Cleanup(func() {
+		site.CloseClientConnections()
+		site.Close()
+	})
+	return site.URL, rest
+}
+
+func TestAMessageIsInSightWithoutJavaScriptHoweverItsPageComes(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 200)
+	b.withoutScripts()
+	for _, more := range []int{0, 300, 1000, 5000} { // before the message, within it, after it, and after some that follow
+		through, goOn := inPieces(t, site.address, `data-seq="100"`, more)
+		b.until(`(location.href = %q, true)`, through+"/rooms/general?at=100")
+		b.until(`location.port === %q && (document.activeElement.matches(".found") || !document.querySelector(".found") && document.querySelector('[data-seq="99"]'))`, through[strings.LastIndexByte(through, ':')+1:])
+		goOn <- struct{}{}
+		b.until(`document.readyState === "complete"`)
+		b.until(foundInSight, 100)
+	}
 }
 
 func TestAPageIsLoadedAgainWhereItWasRead(t *testing.T) {
