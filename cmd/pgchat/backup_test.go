@@ -20,6 +20,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
 // debian is a cluster of Debian's PostgreSQL of the test's own, which docs/backup.md is carried out on.
@@ -38,11 +40,7 @@ func newDebian(t *testing.T) *debian {
 	if len(found) == 0 {
 		t.Fatal("Debian's PostgreSQL is missing: make deps")
 	}
-	dir, err := os.MkdirTemp("/tmp", "pgchat-backup-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := pgtest.Folder(t, "pgchat-backup-")
 	if err := os.Chmod(dir, 0o755); err != nil { // other users pass it
 		t.Fatal(err)
 	}
@@ -69,7 +67,7 @@ func newDebian(t *testing.T) *debian {
 func startDebian(t *testing.T) *debian {
 	t.Helper()
 	d := newDebian(t)
-	t.Cleanup(func() {
+	pgtest.Cleanup(t, func() {
 		if _, err := os.Stat(d.path("/var/lib/postgresql/15/main/postmaster.pid")); err == nil {
 			d.run(`pg_ctlcluster 15 main stop -m immediate`)
 		}

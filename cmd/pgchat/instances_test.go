@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { pgtest.Run(withBinary{m}) }
 type withBinary struct{ tests *testing.M }
 
 func (w withBinary) Run() int {
-	defer func() { _ = os.RemoveAll(binaries) }()
+	defer pgtest.Finally(func() { _ = os.RemoveAll(binaries) })()
 	return w.tests.Run()
 }
 
@@ -101,7 +101,7 @@ func serveAs(t *testing.T, user *syscall.Credential, bin, url, listen string, ar
 		defer close(i.ended)
 		_ = i.cmd.Wait()
 	}()
-	t.Cleanup(func() { i.signal(syscall.SIGTERM) })
+	pgtest.Cleanup(t, func() { i.signal(syscall.SIGTERM) })
 	return i
 }
 

@@ -16,16 +16,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
 // dataFolder is a place for a private PostgreSQL: with a space in its path, and its user's.
 func dataFolder(t *testing.T, as *syscall.Credential) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pg chat ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := pgtest.Folder(t, "pg chat ")
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

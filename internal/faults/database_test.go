@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgchat/pgchat/internal/pgtest"
 	"github.com/pgchat/pgchat/internal/postgres"
 )
 
@@ -61,12 +62,7 @@ func postgresBin(t *testing.T) string {
 // folder is one that PostgreSQL's user can reach.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "pgchat-faults-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
+	return pgtest.Folder(t, "pgchat-faults-")
 }
 
 // startDatabase starts the PostgreSQL of bin on the data in dir.
@@ -82,17 +78,15 @@ func startDatabaseOn(t *testing.T, bin, dir string, port int, settings ...string
 	if err := os.WriteFile(access, []byte(hba), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	var stop func() error
 	var err error
-	d.Cluster, err = postgres.StartCluster(t.Context(), bin, dir, append([]string{
+	d.Cluster, stop, err = pgtest.Start(t.Context(), bin, dir, append([]string{
 		"listen_addresses=127.0.0.1", fmt.Sprint("port=", d.port), "hba_file=" + access, "max_connections=200",
 	}, settings...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		// A fault may have left it down.
-		_ = d.Stop(context.Background())
-	})
+	t.Cleanup(func() { _ = stop() }) // a fault may have left it down
 	return d
 }
 

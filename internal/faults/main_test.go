@@ -15,6 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
 var (
@@ -54,9 +56,11 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(binaries) }()
+	defer pgtest.Finally(func() { _ = os.RemoveAll(binaries) })()
 	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy tells of every interruption
+	stop := pgtest.Interruptible()
 	code := m.Run()
+	stop()
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	if err := goleak.Find(toxiproxyLeaks...); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

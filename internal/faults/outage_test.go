@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
 // atOnce is how long a sender may wait for "not now". A busy machine with the race detector is slow.
@@ -219,7 +221,7 @@ func newSmallDisk(t *testing.T) *smallDisk {
 	if err := syscall.Mount("pgchat-faults", d.dir, "tmpfs", 0, "size=200m,mode=0700"); err != nil {
 		t.Fatalf("mount a small disk: %v", err)
 	}
-	t.Cleanup(func() {
+	pgtest.Cleanup(t, func() {
 		if err := syscall.Unmount(d.dir, syscall.MNT_DETACH); err != nil {
 			t.Errorf("unmount the small disk: %v", err)
 		}

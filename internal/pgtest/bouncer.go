@@ -18,7 +18,7 @@ import (
 func Bouncer(t testing.TB, url, mode string) string {
 	t.Helper()
 	b := StartBouncer(t, url, mode)
-	t.Cleanup(b.Stop)
+	Cleanup(t, b.Stop)
 	return b.URL
 }
 
@@ -41,11 +41,7 @@ func StartBouncer(t testing.TB, url, mode string) *PgBouncer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &PgBouncer{t: t, to: to}
-	if b.dir, err = os.MkdirTemp("/tmp", "pgchat-bouncer-"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(b.dir) })
+	b := &PgBouncer{t: t, to: to, dir: Folder(t, "pgchat-bouncer-")}
 	// It refuses to run as root, and the cluster's socket is open to the cluster's user alone.
 	if os.Geteuid() == 0 {
 		info, err := os.Stat(to.Host)

@@ -50,23 +50,24 @@ func binaries() (string, error) {
 }
 
 func run(m interface{ Run() int }) (code int, err error) {
+	defer Interruptible()()
 	ctx := context.Background()
 	bin, err := binaries()
 	if err != nil {
 		return 1, err
 	}
-	dir, err := os.MkdirTemp("/tmp", "pgchat-test-")
+	dir, remove, err := folder("pgchat-test-")
 	if err != nil {
 		return 1, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer remove()
 	// Nothing here outlives the run: speed over durability.
-	cluster, err = postgres.StartCluster(ctx, bin, dir, "fsync=off", "max_connections=300")
-	if err != nil {
+	var stop func() error
+	if cluster, stop, err = Start(ctx, bin, dir, "fsync=off", "max_connections=300"); err != nil {
 		return 1, err
 	}
 	defer func() {
-		if stopErr := cluster.Stop(ctx); stopErr != nil && err == nil {
+		if stopErr := stop(); stopErr != nil && err == nil {
 			err = stopErr
 		}
 	}()
@@ -173,6 +174,17 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 	return conn
 }
 
+// Folder makes a folder whose path is short enough for a socket, and removes it when the test ends. Its name begins with prefix.
+func Folder(t testing.TB, prefix string) string {
+	t.Helper()
+	dir, remove, err := folder(prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remove)
+	return dir
+}
+
 // Rows is how many rows a statement over very many has: 20,000, or what PGCHAT_TEST_ROWS says.
 func Rows(t testing.TB) int {
 	t.Helper()
@@ -188,12 +200,7 @@ func Rows(t testing.TB) int {
 // string of a migrated database.
 func Cluster(t testing.TB) (own *postgres.Cluster, url string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "pgchat-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	own = ClusterIn(t, dir)
+	own = ClusterIn(t, Folder(t, "pgchat-test-"))
 	url = own.URL("postgres")
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
@@ -208,16 +215,22 @@ func ClusterIn(t testing.TB, dir string) *postgres.Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := postgres.StartCluster(t.Context(), bin, dir)
+	return start(t, bin, dir)
+}
+
+// start starts a server that is stopped when the test ends.
+func start(t testing.TB, bin, dir string, settings ...string) *postgres.Cluster {
+	t.Helper()
+	c, stop, err := Start(t.Context(), bin, dir, settings...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := own.Stop(context.Background()); err != nil {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	return own
+	return c
 }
 
 // Standby starts a hot standby of the cluster, which is stopped for a moment to be copied, and returns the connection string
@@ -237,11 +250,7 @@ func Standby(t testing.TB, of *postgres.Cluster, database string) string {
 	if err = errors.Join(err, conn.Close(t.Context()), of.Stop(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("/tmp", "pgchat-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := Folder(t, "pgchat-test-")
 	copied := filepath.Join(dir, "data")
 	if out, err := exec.Command("cp", "-a", data, copied).CombinedOutput(); err != nil {
 		t.Fatalf("copy the cluster: %v\n%s", err, out)
@@ -252,14 +261,5 @@ func Standby(t testing.TB, of *postgres.Cluster, database string) string {
 	if err := of.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	standby, err := postgres.StartCluster(t.Context(), bin, dir, fmt.Sprintf("primary_conninfo=host=%s user=pgchat", socket))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := standby.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return standby.URL(database)
+	return start(t, bin, dir, fmt.Sprintf("primary_conninfo=host=%s user=pgchat", socket)).URL(database)
 }

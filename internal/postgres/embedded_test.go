@@ -12,17 +12,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgchat/pgchat/internal/pgtest"
 	"github.com/pgchat/pgchat/internal/postgres"
 )
 
 // folder is a data folder with a space in its path, short enough for a socket.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "pg chat ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := pgtest.Folder(t, "pg chat ")
 	return filepath.Join(dir, "data folder")
 }
 
@@ -267,16 +264,12 @@ func TestRootsPrivateFoldersAreReached(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("not root: its own folders are reached as they are")
 	}
-	dir, err := os.MkdirTemp("/tmp", "closed-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := pgtest.Folder(t, "closed-")
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	e := start(t, filepath.Join(dir, "data"))
-	_, err = started(t, e)
+	_, err := started(t, e)
 	stop(t, e)
 	if err != nil {
 		t.Error(err)

@@ -56,11 +56,7 @@ func compare(t *testing.T) *comparison {
 	c.rooms = min(2000, c.messages/1000)
 	dir := os.Getenv("PGCHAT_PARTITIONS_DIR")
 	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("/tmp", "pgchat-test-"); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		dir = pgtest.Folder(t, "pgchat-test-")
 	}
 	c.cluster = pgtest.ClusterIn(t, dir)
 	server := c.connect(t, "postgres")
