@@ -62,26 +62,37 @@ func (w *world) on(address string) (n int64) {
 // everybodyIn waits until there have been so many connections and everybody has joined every room.
 func (w *world) everybodyIn(t *testing.T, connects int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	in := 0
-	if !w.until(ctx, func() bool {
+	in := 0 // so many of the first have
+	if w.until(ctx, func() bool {
 		if w.connects() < connects {
 			return false
 		}
-		for ; in < len(w.members); in++ {
-			m := w.members[in]
-			m.mu.Lock()
-			for _, v := range m.ledger.rooms {
-				if !v.joined {
-					m.mu.Unlock()
-					return false
-				}
-			}
-			m.mu.Unlock()
+		for in < len(w.members) && w.members[in].joined() {
+			in++
 		}
-		return true
+		return in == len(w.members)
 	}) {
-		t.Fatalf("%d of %d have joined, by %d connections where %d were awaited", in, len(w.members), w.connects(), connects)
+		return
 	}
+	all := 0
+	for _, m := range w.members {
+		if m.joined() {
+			all++
+		}
+	}
+	t.Fatalf("%d of %d have joined, by %d connections where %d were awaited; the first who has not is member %d", all, len(w.members), w.connects(), connects, in)
+}
+
+// joined reports whether the member is in every room.
+func (m *member) joined() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.ledger.rooms {
+		if !v.joined {
+			return false
+		}
+	}
+	return true
 }
