@@ -9,6 +9,29 @@ import (
 	"github.com/pgchat/pgchat/internal/pgtest"
 )
 
+// A server looks for so long and then says that there is more further back; the page asks on by itself until it has a page of it.
+func TestSearchingGoesOnByItself(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.search_buckets (bucket, starts) select n, case when n = 1 then '-infinity' else now() - interval '250 minutes' + n * interval '40 minutes' end from generate_series(1, 6) n on conflict do nothing`)
+	// Each bucket takes longer than a search may.
+	exec(t, db, `create or replace function chat.search_in(bucket integer, upto integer, query text) returns tsquery language plpgsql immutable parallel safe as
+		$$ begin perform pg_sleep(0.1); return (select string_agg('(' || replace(query, '~', to_hex(b)) || ')', ' | ')::tsquery from generate_series(bucket, upto) b); end $$`)
+	fill(t, db, 200)
+	until(t, db, `select coalesce(bool_and(p.seq = h.last_seq and p.rev = h.last_rev), false) from chat.room_heads h left join chat.search_progress p using (room_id) where h.last_seq > 0`)
+
+	b.do(chromedp.Navigate(site.address + "/search?q=7"))
+	b.until(`document.querySelectorAll(".hits li").length === 1 && document.querySelector(".hits .snippet").textContent === "message 7" && !document.querySelector(".next, .search .empty, .how") && document.querySelector(".further").textContent === "1 message found." && !document.querySelector(".hits time").textContent.includes("UTC")`)
+	b.accessible("what was found further back")
+	b.screenshot("search-further-back")
+	b.do(chromedp.Navigate(site.address + "/search?q=nowhere"))
+	b.until(`document.querySelector(".search .empty h2").textContent === "That is all" && !document.querySelector(".hits, .next") && document.querySelector(".how") && document.querySelector(".further").textContent === ""`)
+	// Where the server cannot be asked on, the link stays.
+	b.do(chromedp.Navigate(site.address + "/search?q=message"))
+	b.until(`document.querySelectorAll(".hits li").length >= 20 && document.querySelector(".next a")`)
+}
+
 func TestSearchingFindsWhatWasSaidAndLeadsToIt(t *testing.T) {
 	url := pgtest.URL(t)
 	site, db := serve(t, build(t), url, "127.0.0.1:0"), pool(t, url)

@@ -21,7 +21,7 @@ import (
 const (
 	foundOnPage  = 20
 	rankedAtOnce = 80 // of so many of the newest messages that were found, the best come first
-	searchWithin = 20 * time.Millisecond
+	searchWithin = 12 * time.Millisecond
 	windowWithin = 500 * time.Millisecond
 	namesAtOnce  = 5 // rooms, and people
 )
