@@ -367,3 +367,25 @@ func TestAServerThatHangsIsToldAndLeft(t *testing.T) {
 		t.Errorf("%d messages are stored (%v), want 1", n, err)
 	}
 }
+
+// The server takes so many a second of each user: what a page sends beyond that waits its turn.
+func TestWhatIsSentTooFastComesInItsOrder(t *testing.T) {
+	url := pgtest.URL(t)
+	site := serve(t, build(t), url, "127.0.0.1:0", "--post-rate", "3", "--post-burst", "4")
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	want := make([]string, 12)
+	for i := range want {
+		want[i] = fmt.Sprint("in haste ", i)
+	}
+	b.until(`(() => {
+		for (const text of %q.split(",")) {
+			document.querySelector("#body").value = text;
+			document.querySelector("#composer").requestSubmit();
+		}
+		return document.querySelectorAll("#pending .message").length === 12;
+	})()`, strings.Join(want, ","))
+	b.until(`/^Sending, \d+ to go$/.test(document.querySelector("#state.waiting #state-text")?.textContent)`)
+	b.screenshot("in-haste")
+	b.until(`[...document.querySelectorAll("#messages .body")].map((m) => m.textContent).join() === %q && !document.querySelector("#pending .message") && document.querySelector("#state.live")`, strings.Join(want, ","))
+}

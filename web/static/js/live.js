@@ -93,6 +93,7 @@ const live = (() => {
     }
     else if (!caughtUp) { kind = "waiting"; text = "Connecting…"; }
     else if (slow) { kind = "waiting"; text = "Slow connection, sending…"; }
+    else if (paced) { kind = "waiting"; text = `Sending, ${unsent} to go`; }
     view.showState(kind, text);
   }
   addEventListener("online", showState);
@@ -118,11 +119,26 @@ const live = (() => {
     return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
   }
   function transmit(id) {
+    if (paced) onward(); else post(id);
+  }
+  function post(id) {
     const w = waiting.get(id);
     if (!socket || !w || w.failed) return;
     socket.send(JSON.stringify({ type: "post", room: w.room, id, body: w.body, files: w.files?.map((f) => f.id), reply_to: w.reply?.seq }));
     sent.set(id, performance.now());
     watch();
+  }
+  // The server takes so many a second. What is more, of a page that was offline say, is sent one after the other, in its order.
+  let paced = false, resting = 0;
+  function tooFast(id) {
+    paced = true;
+    resting ||= setTimeout(() => { resting = 0; onward(); }, 1000);
+    answered(id);
+  }
+  function onward() {
+    if (!paced || resting || sent.size) return;
+    const [next] = [...waiting.keys()].filter((id) => !waiting.get(id).failed);
+    if (next) post(next); else { paced = false; showState(); }
   }
   // A server that hangs, and a network that swallows, keep the connection open without an answer. After "slow" the page says
   // so; after "lost" it connects anew and sends again, which is safe, since a message is stored once for its id.
@@ -149,6 +165,7 @@ const live = (() => {
     if (!waiting.delete(id)) return;
     answered(id);
     keep();
+    onward();
   }
   function fail(id, why) {
     const w = waiting.get(id);
@@ -156,6 +173,7 @@ const live = (() => {
     w.failed = why;
     answered(id);
     keep();
+    onward();
     if (view?.room === w.room) view.failed(id, why);
     else toast(`A message was not sent. ${why}`, { href: `/rooms/${encodeURIComponent(w.slug)}`, label: `To #${w.slug}` });
   }
@@ -213,7 +231,8 @@ const live = (() => {
         settle(frame.id);
         return;
       case "error":
-        if (frame.id && waiting.has(frame.id)) fail(frame.id, frame.message);
+        if (frame.code === "rate_limited" && sent.has(frame.id)) tooFast(frame.id);
+        else if (frame.id && waiting.has(frame.id)) fail(frame.id, frame.message);
         else if (view) view.problem(frame.message);
         else toast(frame.message);
         return;
