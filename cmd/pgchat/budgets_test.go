@@ -163,7 +163,10 @@ func TestAPageUnderLoad(t *testing.T) {
 		window.longest = () => {
 			window.long.push(...observer.takeRecords());
 			const during = window.long.filter((e) => window.periods.some(([from, to]) => e.startTime >= from && e.startTime < to));
-			return during.map((e) => e.duration).sort((a, b) => a - b);
+			return during.sort((a, b) => b.duration - a.duration).map((e) => ({
+				took: e.duration, render: e.renderStart - e.startTime, layout: e.styleAndLayoutStart - e.startTime,
+				scripts: e.scripts.map((s) => [s.invoker, s.sourceFunctionName, Math.round(s.duration), "ms,", Math.round(s.forcedStyleAndLayoutDuration), "of layout"].join(" ")).join("; "),
+			}));
 		};
 		return true;
 	})()`)
@@ -205,6 +208,12 @@ func TestAPageUnderLoad(t *testing.T) {
 			t.Errorf("%d messages are on the page after part %d, at most 2,000 are wanted", m, i)
 		}
 	}
-	long := evaluated[[]float64](b, `window.longest()`)
-	t.Logf("%d messages in %v: %d frames took more than 50 ms, the longest of them %v ms", sent, under, len(long), long[max(0, len(long)-5):])
+	long := evaluated[[]struct {
+		Took, Render, Layout float64 // ms; from the frame's begin to that of rendering, and of its last layout; 0: none
+		Scripts              string
+	}](b, `window.longest()`)
+	t.Logf("%d messages in %v: %d frames took more than 50 ms", sent, under, len(long))
+	for _, f := range long[:min(5, len(long))] {
+		t.Logf("one of the longest: %.0f ms, rendering after %.0f, layout after %.0f; scripts: %s", f.Took, f.Render, f.Layout, f.Scripts)
+	}
 }

@@ -52,8 +52,8 @@ const people = (() => {
       list.insertBefore(li, [...list.children].find((other) => name(other).localeCompare(name(li), undefined, { sensitivity: "base" }) > 0) ?? null);
       focused?.focus({ preventScroll: true });
     }
-    const title = away.previousElementSibling;
-    title.hidden = !away.children.length;
+    const title = away.previousElementSibling, nobody = !away.children.length;
+    if (title.hidden !== nobody) title.hidden = nobody;
     set(title.querySelector("span"), String(away.children.length));
     set(find("online"), String(here.children.length));
   }

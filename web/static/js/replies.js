@@ -57,6 +57,7 @@ function Replying(root, { messages, body }) {
     link.querySelector("b").textContent = reply.author;
     fill(link, reply.id);
     article.querySelector(".body").before(link);
+    article.classList.add("answers");
   }
 
   // --- the composer -------------------------------------------------------------------------------------------------------

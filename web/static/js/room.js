@@ -22,10 +22,10 @@ function Room(root) {
     unsent: () => root.querySelector(".attached li, .editor") !== null, // what is lost with the view, unlike a draft
     moved: () => threads.moved(),
     showState(kind, text) {
-      const line = find("#state-text");
+      const line = find("#state-text"), online = kind === "live" && view.online ? `· ${view.online} online` : "";
       find("#state").className = `state ${kind}`;
       if (line.textContent !== text) line.textContent = text;
-      find("#state-online").textContent = kind === "live" && view.online ? `· ${view.online} online` : ""; // not told aloud each time
+      if (find("#state-online").textContent !== online) find("#state-online").textContent = online; // not told aloud each time
     },
   };
 
@@ -46,12 +46,7 @@ function Room(root) {
     for (const article of articles) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
-      Room.callsReader(article);
-      const stamp = article.querySelector("time");
-      if (!stamp.title) {
-        stamp.textContent = Room.clock.format(time);
-        stamp.title = Room.exact.format(time);
-      }
+      Room.localise(article, time);
       const newDay = !before || time.toDateString() !== beforeTime.toDateString();
       if (newDay && article.parentNode === messages) {
         const line = document.createElement("div");
@@ -558,10 +553,12 @@ function Room(root) {
     }
     if (frame.type === "presence") { find("#away").replaceChildren(); people.came(); }
   }
-  // Messages that come fast are put in some at a time, since each time the log is laid out.
+  // Messages that come fast are put in some at a time, since each time the log is laid out; they are made ready as they come.
   let coming = [], soon = 0, putAt = 0, dropping = 0;
-  function take(frame) {
-    coming.push(frame);
+  function take({ first, last, content }) {
+    const articles = [...live.parse(content).querySelectorAll(".message")];
+    for (const article of articles) Room.localise(article, new Date(article.dataset.time));
+    coming.push({ first, last, articles });
     const wait = putAt + 100 - performance.now(); // ms
     if (wait <= 0) putIn(); else soon ||= setTimeout(putIn, wait);
   }
@@ -575,7 +572,7 @@ function Room(root) {
     const { first } = frames[0], { last } = frames.at(-1);
     if (past.behind) { missed(last); return; }
     const there = atNewest(), height = log.scrollHeight, read = sidebar.read(room);
-    const fresh = frames.flatMap((frame) => [...live.parse(frame.content).querySelectorAll(".message")]);
+    const fresh = frames.flatMap((frame) => frame.articles);
     messages.append(...fresh);
     has.seq = last;
     let mine = false;
@@ -666,9 +663,18 @@ function Room(root) {
   return view;
 }
 
+Room.localise = (article, time) => { // has a message say its time, and mark the reader's names, as is theirs; once
+  const stamp = article.querySelector("time");
+  if (stamp.title) return;
+  stamp.textContent = Room.clock.format(time);
+  stamp.title = Room.exact.format(time);
+  Room.callsReader(article);
+};
 Room.callsReader = (article) => { // marks the names in it that are the reader's
   const names = [document.body.dataset.name.toLowerCase(), "everyone", "here"];
-  for (const name of article.querySelectorAll(".at")) name.classList.toggle("mine", names.includes(name.dataset.name.toLowerCase()));
+  let calls = false;
+  for (const name of article.querySelectorAll(".at")) calls = name.classList.toggle("mine", names.includes(name.dataset.name.toLowerCase())) || calls;
+  article.classList.toggle("calls", calls);
 };
 Room.pending = (id, text, files) => { // a message of the reader's that is on its way
   const article = document.getElementById("own").content.firstElementChild.cloneNode(true);
