@@ -62,7 +62,7 @@ func (w *world) on(address string) (n int64) {
 // everybodyIn waits until there have been so many connections and everybody has joined every room.
 func (w *world) everybodyIn(t *testing.T, connects int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	in := 0 // so many of the first have
 	if w.until(ctx, func() bool {

@@ -31,6 +31,10 @@ const live = (() => {
     toast.timer = setTimeout(() => box.replaceChildren(), 8000);
   }
 
+  // set has an element have these properties. What is so is left alone: each writing would have the page styled anew.
+  function set(element, properties) {
+    for (const [name, value] of Object.entries(properties)) if (element[name] !== value) element[name] = value;
+  }
   // ask asks the server, with fields as a form does, and returns the text of its answer. The error is for people.
   async function ask(path, fields) {
     let answer, text;
@@ -137,7 +141,7 @@ const live = (() => {
   }
   function onward() {
     if (!paced || resting || sent.size) return;
-    const [next] = [...waiting.keys()].filter((id) => !waiting.get(id).failed);
+    const next = [...waiting.keys()].find((id) => !waiting.get(id).failed);
     if (next) post(next); else { paced = false; showState(); }
   }
   // A server that hangs, and a network that swallows, keep the connection open without an answer. After "slow" the page says
@@ -154,7 +158,10 @@ const live = (() => {
     if (since >= lost) abandon(socket);
     else watching = setTimeout(watch, (slow ? lost : late) - since);
   }
-  function answered(id) { if (sent.delete(id)) watch(); }
+  function answered(id) {
+    if (sent.delete(id)) watch();
+    onward();
+  }
   // The other side may never answer the closing either, and the browser would wait a minute for it: htmx is told now.
   function abandon(hung) {
     hung.addEventListener("close", (e) => { if (e.isTrusted) e.stopImmediatePropagation(); }, true);
@@ -165,7 +172,6 @@ const live = (() => {
     if (!waiting.delete(id)) return;
     answered(id);
     keep();
-    onward();
   }
   function fail(id, why) {
     const w = waiting.get(id);
@@ -173,7 +179,6 @@ const live = (() => {
     w.failed = why;
     answered(id);
     keep();
-    onward();
     if (view?.room === w.room) view.failed(id, why);
     else toast(`A message was not sent. ${why}`, { href: `/rooms/${encodeURIComponent(w.slug)}`, label: `To #${w.slug}` });
   }
@@ -297,7 +302,7 @@ const live = (() => {
   }
 
   return {
-    user, store, load, toast, ask, parse, latest, script, showState, settle,
+    user, store, load, toast, set, ask, parse, latest, script, showState, settle,
     get ended() { return ended; },
     // show makes the room that the page shows the open one.
     show(shown) { view = shown; open(); },

@@ -25,7 +25,7 @@ const people = (() => {
     if (s.emoji || s.text) parts.push(`${s.emoji} ${s.text}`.trim() + at(p.until));
     return parts.join(" · ");
   }
-  const set = (node, text) => { if (node && node.textContent !== text) node.textContent = text; };
+  const set = (node, text) => { if (node) live.set(node, { textContent: text }); };
   function show(el) {
     const p = known.get(el.dataset.person);
     if (!p) return;
@@ -52,8 +52,8 @@ const people = (() => {
       list.insertBefore(li, [...list.children].find((other) => name(other).localeCompare(name(li), undefined, { sensitivity: "base" }) > 0) ?? null);
       focused?.focus({ preventScroll: true });
     }
-    const title = away.previousElementSibling, nobody = !away.children.length;
-    if (title.hidden !== nobody) title.hidden = nobody;
+    const title = away.previousElementSibling;
+    live.set(title, { hidden: !away.children.length });
     set(title.querySelector("span"), String(away.children.length));
     set(find("online"), String(here.children.length));
   }

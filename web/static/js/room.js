@@ -22,10 +22,9 @@ function Room(root) {
     unsent: () => root.querySelector(".attached li, .editor") !== null, // what is lost with the view, unlike a draft
     moved: () => threads.moved(),
     showState(kind, text) {
-      const line = find("#state-text"), online = kind === "live" && view.online ? `· ${view.online} online` : "";
-      find("#state").className = `state ${kind}`;
-      if (line.textContent !== text) line.textContent = text;
-      if (find("#state-online").textContent !== online) find("#state-online").textContent = online; // not told aloud each time
+      live.set(find("#state"), { className: `state ${kind}` });
+      live.set(find("#state-text"), { textContent: text });
+      live.set(find("#state-online"), { textContent: kind === "live" && view.online ? `· ${view.online} online` : "" }); // not told aloud each time
     },
   };
 
@@ -46,7 +45,7 @@ function Room(root) {
     for (const article of articles) {
       if (!article.matches(".message")) continue;
       const time = new Date(article.dataset.time);
-      Room.localise(article, time);
+      Room.localise(article);
       const newDay = !before || time.toDateString() !== beforeTime.toDateString();
       if (newDay && article.parentNode === messages) {
         const line = document.createElement("div");
@@ -557,7 +556,7 @@ function Room(root) {
   let coming = [], soon = 0, putAt = 0, dropping = 0;
   function take({ first, last, content }) {
     const articles = [...live.parse(content).querySelectorAll(".message")];
-    for (const article of articles) Room.localise(article, new Date(article.dataset.time));
+    articles.forEach(Room.localise);
     coming.push({ first, last, articles });
     const wait = putAt + 100 - performance.now(); // ms
     if (wait <= 0) putIn(); else soon ||= setTimeout(putIn, wait);
@@ -663,8 +662,8 @@ function Room(root) {
   return view;
 }
 
-Room.localise = (article, time) => { // has a message say its time, and mark the reader's names, as is theirs; once
-  const stamp = article.querySelector("time");
+Room.localise = (article) => { // has a message say its time, and mark the names in it, as is the reader's; once
+  const stamp = article.querySelector("time"), time = new Date(article.dataset.time);
   if (stamp.title) return;
   stamp.textContent = Room.clock.format(time);
   stamp.title = Room.exact.format(time);

@@ -19,33 +19,26 @@ const sidebar = (() => {
     return { count: muted ? n.mentions : count, forMe };
   }
 
-  // What is as it is to be is left alone: each writing would have the page styled anew, with every message that comes.
-  function set(element, properties) {
-    for (const [name, value] of Object.entries(properties)) if (element[name] !== value) element[name] = value;
-  }
-  function say(element, attribute, value) { // null: it has none
-    if (element.getAttribute(attribute) === value) return;
-    if (value === null) element.removeAttribute(attribute); else element.setAttribute(attribute, value);
-  }
-
   const drafts = `pgchat:draft:${document.body.dataset.user}:`;
   function showDraft(room) {
     let text = null;
     try { text = localStorage.getItem(drafts + room); } catch { /* private browsing: nothing is kept */ }
     const pencil = item(room)?.querySelector(".draft");
-    if (pencil) set(pencil, { hidden: !text?.trim() });
+    if (pencil) live.set(pencil, { hidden: !text?.trim() });
   }
   addEventListener("storage", (e) => { if (e.key?.startsWith(drafts)) showDraft(e.key.slice(drafts.length).split(":")[0]); }); // from another page
 
   function showItem(li) {
     const { count, forMe } = asks(li), badge = li.querySelector(".badge");
-    set(badge, { textContent: `${forMe || count > 99 && "99+" || count || ""}`, hidden: count === 0 });
+    live.set(badge, {
+      textContent: `${forMe || count > 99 && "99+" || count || ""}`, hidden: count === 0,
+      ariaLabel: forMe ? `${forMe} for you, ${count} unread` : `${count} unread`,
+    });
     badge.classList.toggle("mention", forMe > 0);
-    say(badge, "aria-label", forMe ? `${forMe} for you, ${count} unread` : `${count} unread`);
-    set(li.querySelector(".muted"), { hidden: li.dataset.notify !== "nothing" });
+    live.set(li.querySelector(".muted"), { hidden: li.dataset.notify !== "nothing" });
     showDraft(li.dataset.room);
     const here = isHere(li);
-    say(li.querySelector("a"), "aria-current", here ? "page" : null);
+    live.set(li.querySelector("a"), { ariaCurrent: here ? "page" : null });
     const list = document.getElementById(count > 0 && !here ? "unread-rooms" : "starred" in li.dataset ? "starred-rooms" : isDirect(li) ? "direct-rooms" : "other-rooms");
     const name = li.dataset.name;
     const next = [...list.children].find((other) => other !== li && other.dataset.name.localeCompare(name, undefined, { sensitivity: "base" }) > 0) ?? null;
@@ -61,14 +54,14 @@ const sidebar = (() => {
   function showTotals() {
     for (const id of ["unread-rooms", "starred-rooms"]) {
       const list = document.getElementById(id);
-      set(list.parentNode, { hidden: !list.children.length });
+      live.set(list.parentNode, { hidden: !list.children.length });
     }
     const all = items().map(asks);
     const mentions = all.reduce((sum, a) => sum + a.forMe, 0), some = all.some((a) => a.count > 0);
     document.body.classList.toggle("some-unread", some);
-    set(document, { title: (mentions ? `(${mentions}) ` : some ? "• " : "") + title });
+    live.set(document, { title: (mentions ? `(${mentions}) ` : some ? "• " : "") + title });
     const href = mentions ? icon.dataset.mention : some ? icon.dataset.unread : icon.dataset.plain;
-    say(icon, "href", href);
+    if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
   }
 
   // A notification of the desktop's, while nobody looks at the page; a room has one, whatever pages are open.
