@@ -18,8 +18,8 @@ function Past(root, { log, messages, has, hooks }) {
   const behind = () => end() < has.seq; // the page looks back
 
   // keep holds what is read in its place while something changes above or below it.
-  function inSight() {
-    const all = articles(), top = log.getBoundingClientRect().top;
+  function inSight(above = 0) { // the first message that begins below the log's top, or so many px above it
+    const all = articles(), top = log.getBoundingClientRect().top - above;
     let low = 0, high = all.length;
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -155,15 +155,12 @@ function Past(root, { log, messages, has, hooks }) {
     });
   }
   // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was. Who follows what is
-  // said needs little of the past, three screens of it: it comes again as they scroll there.
+  // said needs little of the past, two screens of it: it comes again as they scroll there.
   function prune() {
     if (!root.isConnected) return; // another room is shown, and nothing here has a height
     settle();
-    const atEnd = log.scrollTop > -1, total = messages.childElementCount;
-    const most = atEnd ? Math.max(60, Math.ceil(total * 3 * log.clientHeight / log.scrollHeight)) : Number(root.dataset.most);
-    if (total <= most) return;
-    const all = articles();
-    if (all.length <= most) return;
+    const atEnd = log.scrollTop > -1, screen = Math.max(log.clientHeight, 600), most = Number(root.dataset.most);
+    if (atEnd ? log.scrollHeight < log.clientHeight + 1.3 * screen : messages.childElementCount <= most) return;
     const drop = (some) => {
       for (const article of some) {
         if (article.contains(document.activeElement) || article.querySelector(".editor")) break;
@@ -171,13 +168,17 @@ function Past(root, { log, messages, has, hooks }) {
       }
     };
     if (atEnd) {
-      drop(all.slice(0, all.length - Math.ceil(most * 2 / 3))); // so many at once that it is rare, and so few that it is quick
+      const { all, index } = inSight(.8 * screen); // so many at once that it is rare, and so few that it is quick
+      if (index < 1) return;
+      drop(all.slice(0, index));
       while (!messages.firstElementChild.matches(".message")) messages.firstElementChild.remove();
       hooks.arrange(messages.firstElementChild);
       ends();
       return;
     }
-    const spare = all.length - Math.floor(most * 3 / 4), top = inSight().index > all.length / 2;
+    const { all, index } = inSight();
+    if (all.length <= most) return;
+    const spare = all.length - Math.floor(most * 3 / 4), top = index > all.length / 2;
     keep(() => {
       drop(top ? all.slice(0, spare) : all.slice(-spare).reverse());
       hooks.arrange();

@@ -521,9 +521,10 @@ function Room(root) {
   }
   function focusOn(article) { // or on the message, where it has no such thing any more
     if (at.startsWith("#tools")) { showTools(article); tools.classList.toggle("all", then.all); }
-    const to = article.querySelector(at), there = to?.checkVisibility() ? to : article;
-    if (there === article) article.tabIndex = -1;
-    there.focus({ preventScroll: true });
+    article.tabIndex = -1;
+    article.focus({ preventScroll: true }); // what only then shows is there
+    const to = article.querySelector(at);
+    if (to?.checkVisibility()) to.focus({ preventScroll: true });
   }
   function takeLines(html) {
     const there = atNewest();
@@ -552,22 +553,28 @@ function Room(root) {
     }
     if (frame.type === "presence") { find("#away").replaceChildren(); people.came(); }
   }
-  // Messages that come fast are put in some at a time, since each time the log is laid out; they are made ready as they come.
-  let coming = [], soon = 0, putAt = 0, dropping = 0;
+  // Messages that come fast are put in some at a time, since each time the log is laid out; they are made ready as they come. What
+  // is too much is dropped between: a frame has time for one of both.
+  let coming = [], putAt = 0, dropping = false, soon = 0;
   function take({ first, last, content }) {
     const articles = [...live.parse(content).querySelectorAll(".message")];
     articles.forEach(Room.localise);
     coming.push({ first, last, articles });
     const wait = putAt + 100 - performance.now(); // ms
-    if (wait <= 0) putIn(); else soon ||= setTimeout(putIn, wait);
+    if (wait <= 0 && !soon) work(); else soon ||= setTimeout(work, wait);
   }
-  function putIn() {
-    clearTimeout(soon);
+  function work() {
     soon = 0;
-    const frames = coming.filter((frame) => frame.last > has.seq); // or they are here already
-    coming = [];
+    if (dropping && performance.now() < putAt + 90) { dropping = false; past.prune(); } else putIn(12);
+    if (dropping || coming.length) soon = setTimeout(work, 50);
+  }
+  function putIn(most = Infinity) { // what came at once stays together
+    let some = 0;
+    const rest = coming.findIndex(({ articles }) => (some += articles.length) > most);
+    const frames = coming.splice(0, rest < 0 ? Infinity : Math.max(1, rest)).filter((frame) => frame.last > has.seq); // or they are here already
     if (!frames.length) return;
     putAt = performance.now();
+    dropping = true;
     const { first } = frames[0], { last } = frames.at(-1);
     if (past.behind) { missed(last); return; }
     const there = atNewest(), height = log.scrollHeight, read = sidebar.read(room);
@@ -591,7 +598,6 @@ function Room(root) {
       unseen += fresh.length;
       showJump();
     }
-    dropping ||= setTimeout(() => { dropping = 0; past.prune(); }, 50); // in a frame of its own: what comes takes most of one
   }
 
   function showTyping(names) {
