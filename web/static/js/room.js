@@ -565,7 +565,7 @@ function Room(root) {
   }
   function work() {
     soon = 0;
-    if (dropping && performance.now() < putAt + 90) { dropping = false; past.prune(); } else putIn(12);
+    if (dropping && performance.now() < putAt + 90) { dropping = false; past.prune(); } else putIn(8);
     if (dropping || coming.length) soon = setTimeout(work, 50);
   }
   function putIn(most = Infinity) { // what came at once stays together
