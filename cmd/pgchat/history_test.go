@@ -234,6 +234,45 @@ func TestThePageStaysBoundedAndInPlace(t *testing.T) {
 	b.until(`!document.querySelector("#older").textContent.includes("Try again")`)
 }
 
+// What comes at once is put in some at a time, so that no frame is long; where the page is out of sight, and timers hardly run, at once.
+func TestMuchThatComesAtOnceIsPutInOverSeveralFrames(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.until(`document.querySelector("#people li")`) // what else is told has what came put in first
+	// The log's timers run when the test says so.
+	b.until(`(() => {
+		window.held = []; window.told = 0; window.puts = [];
+		const real = setTimeout;
+		window.setTimeout = (act, ms, ...more) => ms === 50 ? held.push(act) : real(act, ms, ...more);
+		addEventListener("htmx:ws:before:message:incoming", (e) => {
+			const frame = JSON.parse(e.detail.message.data);
+			if (frame.type === "messages") told += frame.last - frame.first + 1;
+		});
+		new MutationObserver((records) => puts.push(...records.map((r) => r.addedNodes.length)))
+			.observe(document.querySelector("#messages"), { childList: true });
+		return true; })()`)
+	for i := range 30 {
+		exec(t, db, `select chat.post('general', 'ada', $1)`, fmt.Sprint("many ", i+1))
+	}
+	b.until(`window.told === 30`)
+	b.until(`window.held.length === 1 && document.querySelectorAll("#messages .message").length < 30`)
+	b.until(`(() => { while (held.length) held.shift()(); return document.querySelectorAll("#messages .message").length === 30; })()`)
+	b.until(unbroken, 30)
+	for _, put := range evaluated[[]int](b, `new Promise((all) => Promise.resolve().then(() => all(window.puts)))`) {
+		if put > 15 {
+			t.Errorf("%d messages were put in at once", put)
+		}
+	}
+
+	b.until(`Object.defineProperty(document, "hidden", { get: () => true }) && true`)
+	for i := range 3 {
+		b.until(`(window.then ??= performance.now()) + 100 <= performance.now()`) // since the last ones were put in
+		exec(t, db, `select chat.post('general', 'ada', $1)`, fmt.Sprint("out of sight ", i+1))
+		b.until(`%s.at(-1) === "out of sight %d" && !(window.then = undefined)`, shown, i+1)
+	}
+}
+
 func TestLookingBackLosesNothing(t *testing.T) {
 	site, db := one(t)
 	b := openBrowser(t)
