@@ -22,9 +22,12 @@ const (
 	foundOnPage  = 20
 	rankedAtOnce = 80 // of so many of the newest messages that were found, the best come first
 	searchWithin = 12 * time.Millisecond
-	windowWithin = 500 * time.Millisecond
 	namesAtOnce  = 5 // rooms, and people
 )
+
+// windowWithin is how long the next page of the same messages may take. They were found within searchWithin before: only where everything
+// has come to a standstill are they not, and then it is said, since other messages would be in another order.
+var windowWithin = 2 * time.Second
 
 // Search finds messages, rooms and people.
 type Search struct{ queries *store.Queries }
@@ -60,7 +63,7 @@ type Found struct {
 }
 
 // Find returns the page at a place, "" being the first one, of the messages that the user may see and that have all of the query. The
-// error may be an [Error] of code Invalid about the field "q", or about none where the place is wrong.
+// error may be an [Error] of code Invalid about the field "q", or about none where the place is wrong, or of code Unavailable.
 func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at string) (found Found, err error) {
 	place, err := parsePlace(at)
 	if err != nil {
@@ -75,7 +78,7 @@ func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at s
 	if order == NewestFirst {
 		arg.Most = foundOnPage
 	}
-	if place.window > 0 { // the same messages as on the pages of this window before, however long it takes
+	if place.window > 0 { // the same messages as on the pages of this window before
 		arg.Most, arg.BudgetMs = int32(place.window), float64(windowWithin.Milliseconds()) //nolint:gosec // at most rankedAtOnce
 	}
 	var called Found // rooms and people, found meanwhile
@@ -96,6 +99,9 @@ func (s *Search) Find(ctx context.Context, user User, q Query, order Order, at s
 	}
 	if err != nil {
 		return Found{}, err
+	}
+	if len(row.Seqs) < place.window && row.Reached != "" {
+		return Found{}, Errorf(Unavailable, "The search takes longer than it should just now. Try again in a moment.")
 	}
 	found.Near, found.Unsearched = place.near && len(row.Seqs) > 0, row.Unsearched
 

@@ -1,9 +1,11 @@
 package chat_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +99,60 @@ func TestAHistoryIsIndexedOnceBucketByBucket(t *testing.T) {
 		if n := len(slices.Compact(slices.Clone(all))); n != want || len(all) != want {
 			t.Errorf("order %q: found %d, %d of them different, want %d", order, len(all), n, want)
 		}
+	}
+}
+
+// Where the next page takes too long it says so: it would have other messages than those that follow the page before.
+func TestThePageThatFollowsHasTheSameMessagesOrNone(t *testing.T) {
+	pool := pgtest.Pool(t)
+	for _, sql := range []string{
+		`insert into chat.users (name) values ('ada')`,
+		`insert into chat.rooms (slug, name, kind) values ('plans', 'plans', 'private')`,
+		// Between those that are found are many that the reader may not see.
+		`insert into chat.messages (room_id, author_id, body, created_at)
+			select chat.find_room(case when g % 11 = 0 then 'general' else 'plans' end), chat.find_user('ada'), 'needle', timestamptz '2026-03-01' + g * interval '1 s' from generate_series(1, 550) g`,
+	} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	if _, err := chat.NewIndexer(pool, slog.New(slog.DiscardHandler)).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eve, err := chat.NewPeople(pool, false).Create(t.Context(), "eve", "correct horse battery", chat.RoleMember)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, err := chat.ParseQuery("needle", time.UTC, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	search := chat.NewSearch(pool)
+	seen := map[int64]bool{}
+	for place, pages := "", 0; pages == 0 || place != ""; pages++ {
+		if place != "" && !strings.HasSuffix(place, ".0.0") { // or it begins anew
+			undo := chat.WindowWithin(0)
+			_, err := search.Find(t.Context(), eve, query, chat.BestFirst, place)
+			undo()
+			var refused *chat.Error
+			if !errors.As(err, &refused) || refused.Code != chat.Unavailable {
+				t.Fatalf("page %d without time: %v", pages, err)
+			}
+		}
+		found, err := search.Find(t.Context(), eve, query, chat.BestFirst, place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range found.Hits {
+			if seen[h.Seq] {
+				t.Errorf("message %d is on two pages", h.Seq)
+			}
+			seen[h.Seq] = true
+		}
+		place = found.Next
+	}
+	if len(seen) != 50 {
+		t.Errorf("%d of 50 messages were found", len(seen))
 	}
 }
 
