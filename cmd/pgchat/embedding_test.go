@@ -218,6 +218,7 @@ func TestAnApplicationPostsInItsTransaction(t *testing.T) {
 		exec(`begin`)
 		exec(`select chat.post('orders', 'shop', 'taken back')`)
 		exec(`rollback`)
+		exec(`select from shop.chat_cursor for update`) // what was printed is noted
 		exec(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'reader'`)
 		said("while nobody listens")
 		r.prints(news()...)
