@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -98,6 +99,58 @@ func TestInAThreadOneWritesAndActsAsInTheRoom(t *testing.T) {
 	b.until(`document.querySelector("#thread-panel").hidden`)
 	b.at(1)
 	b.until(`document.querySelector("#messages #tools:not([hidden]) .reply:not([hidden])")`)
+}
+
+func TestReactionsInAThreadAreThoseOfTheRoom(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `insert into chat.users (name) select 'user' || g from generate_series(1, 61) g`)
+	exec(t, db, `select chat.post('general', 'ada', 'who was there?')`)
+	exec(t, db, `select chat.post('general', 'ada', 'look', reply_to => 1)`)
+	exec(t, db, `select chat.react('general', 2, 'user' || g, e) from generate_series(1, 60) g, unnest(array['👍', '👀']) e`)
+	exec(t, db, `select chat.react('general', 2, 'ada', '👍')`)
+	b.do(chromedp.Navigate(site.address + "/rooms/general?thread=1"))
+	both := func(want string) {
+		t.Helper()
+		for _, list := range []string{"#messages [data-seq='2']", ".thread-replies .message"} {
+			b.until(`[...document.querySelectorAll(%q)].map((c) => c.textContent + (c.ariaPressed === "true" ? "*" : "")).join(" ") === %q`, list+" .reaction[value]", want)
+		}
+	}
+	const thumb, eyes = ".thread-replies .reaction[value$='👍']", ".thread-replies .reaction[value$='👀']"
+
+	// Which are the reader's own, though the page does not name everybody; turned in the thread they are turned in the room.
+	both("👍61* 👀60")
+	b.clicks(thumb)
+	both("👍60 👀60")
+	b.clicks(eyes)
+	both("👍60 👀61*")
+	until(t, db, `select coalesce(array_agg(emoji), '{}') = '{👀}' from chat.reactions r join chat.users u on u.id = r.user_id where u.name = 'ada'`)
+
+	// Who has reacted, by the pointer and by the focus; that stays while the message changes, and Escape leaves the thread open.
+	b.over(thumb)
+	b.until(`document.querySelector(".who:popover-open")?.textContent.startsWith("👍user1, user2, ") && document.querySelector(".who").textContent.endsWith("user50 and 10 others")`)
+	b.screenshot("thread-reactions")
+	b.over("#thread-body")
+	b.until(`!document.querySelector(".who")`)
+	b.until(`((m) => { m.tabIndex = -1; m.focus(); return true; })(document.querySelector(".thread-replies .message"))`)
+	b.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Tab))
+	b.until(`document.activeElement.matches(%q) && document.querySelector(".who:popover-open")?.textContent.startsWith("👀you, user1, ")`, eyes)
+	b.accessible("who has reacted, in a thread")
+	exec(t, db, `select chat.react('general', 2, 'user61', '👀')`)
+	both("👍60 👀62*")
+	b.until(`document.activeElement.matches(%q) && document.querySelector(".who:popover-open")`, eyes)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.until(`!document.querySelector(".who") && !document.querySelector("#thread-panel").hidden`)
+
+	// By a long press, which turns nothing.
+	b.phone()
+	b.until(`addEventListener("contextmenu", (e) => { e.preventDefault(); e.stopImmediatePropagation(); }, true) ?? true`)
+	b.finger(input.DispatchTouchEventTypeTouchStart, b.middle(eyes))
+	b.until(`document.querySelector(".who:popover-open")?.textContent.startsWith("👀you, user1, ")`)
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	b.until(`document.querySelector(".who") && document.querySelector("#tools").hidden`)
+	both("👍60 👀62*")
 }
 
 // Whose replies are not on the page has a face at their number all the same.

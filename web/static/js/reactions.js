@@ -1,6 +1,6 @@
-// Reactions to a room's messages: the chips under them, who has reacted, the way to the picker. A message's HTML is the same for
-// all readers: which reactions are the reader's own is seen here. What the reader turns shows at once, and is taken back where the
-// server refuses it.
+// Reactions to messages, in the room and in the thread beside it: the chips, who has reacted, the way to the picker. A message's HTML
+// is the same for all readers: which reactions are the reader's own is seen here. What the reader turns shows at once, and is taken
+// back where the server refuses it.
 "use strict";
 function Reactions(root, messages, act) {
   const me = document.body.dataset.name;
@@ -10,6 +10,8 @@ function Reactions(root, messages, act) {
   root.toggleAttribute("data-reacts", may);
 
   const idOf = (article) => article.id.slice(-36);
+  const idIn = (article) => `${article.closest("#thread-panel") ? "t" : ""}m-${idOf(article)}`; // also of one that is on its way
+  const showAll = (id) => { for (const article of root.querySelectorAll(`#m-${id}, #tm-${id}`)) show(article); };
   const chipsOf = (article) => [...article.querySelectorAll(".reaction[value]")];
   const emojiOf = (chip) => chip.value.slice(chip.value.indexOf(" ") + 1);
   const names = (chip) => chip.dataset.by.split(" ").filter(Boolean);
@@ -54,12 +56,10 @@ function Reactions(root, messages, act) {
   }
   async function turn(id, emoji, want) {
     const value = `${id} ${emoji}`, before = turned.get(value)?.way, mine = { want };
-    const article = () => messages.querySelector(`:scope > #m-${id}`);
     const again = () => {
-      const now = article(), at = now?.contains(document.activeElement) && document.activeElement;
-      if (!now) return;
-      show(now);
-      if (at?.hidden) { now.tabIndex = -1; now.focus({ preventScroll: true }); }
+      showAll(id);
+      const at = document.activeElement, now = at.matches(".reaction[hidden]") && at.closest(".message");
+      if (now) { now.tabIndex = -1; now.focus({ preventScroll: true }); }
     };
     turned.set(value, mine);
     again();
@@ -87,8 +87,7 @@ function Reactions(root, messages, act) {
     try {
       const answer = await live.ask(`/rooms/${encodeURIComponent(root.dataset.slug)}/messages/${id}/reactions`);
       for (const r of JSON.parse(answer).reactions) own.set(`${id} ${r.emoji}`, r.by.includes(me));
-      const now = messages.querySelector(`:scope > #m-${id}`);
-      if (now) show(now);
+      showAll(id);
     } catch { /* they show as not the reader's; the server knows */ }
   }
 
@@ -99,16 +98,16 @@ function Reactions(root, messages, act) {
   }
   async function pick(article) {
     if (!may || !article || article.querySelector(".removed")) return;
-    const id = idOf(article), at = article.querySelector(".said").getBoundingClientRect();
+    const id = idOf(article), here = idIn(article), at = article.querySelector(".said").getBoundingClientRect();
     const beside = document.activeElement.closest(".add")?.getBoundingClientRect() ?? { left: at.right - 380, top: at.top, bottom: at.bottom };
     try {
       const emoji = await choose(beside);
       if (emoji) turn(id, emoji, true);
     } catch (error) { live.toast(error.message); }
-    const there = article.id.startsWith("t") && root.querySelector(`#tm-${id}`); // in the thread
-    if (there) { there.tabIndex = -1; there.focus({ preventScroll: true }); } else focus(id, "");
+    const there = here[0] === "t" && root.querySelector(`#${here}`); // in the thread
+    if (there) { there.tabIndex = -1; there.focus({ preventScroll: true }); } else focus(here, "");
   }
-  messages.addEventListener("click", (e) => {
+  root.addEventListener("click", (e) => {
     const chip = e.target.closest(".reaction"), article = e.target.closest(".message");
     if (!chip) return;
     e.preventDefault();
@@ -153,60 +152,62 @@ function Reactions(root, messages, act) {
   }
   function place() {
     if (!who) return;
-    const at = of.getBoundingClientRect(), size = who.getBoundingClientRect(), log = messages.closest("#log")?.getBoundingClientRect();
+    const at = of.getBoundingClientRect(), size = who.getBoundingClientRect(), log = of.closest("#log, .thread-log")?.getBoundingClientRect();
     if (!log || at.bottom < log.top || at.top > log.bottom) { hush(); return; }
     who.style.left = `${Math.max(8, Math.min(at.left, innerWidth - size.width - 8))}px`;
     who.style.top = `${at.top > size.height + 12 ? at.top - size.height - 6 : at.bottom + 6}px`;
   }
   const chipAt = (e) => e.target.closest?.(".reaction[value]");
-  messages.addEventListener("pointerover", (e) => {
+  root.addEventListener("pointerover", (e) => {
     if (e.pointerType !== "mouse") return;
     hush();
     const chip = chipAt(e);
     if (chip) soon = setTimeout(() => { if (chip.isConnected) tell(chip); }, 300);
   });
-  messages.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") hush(); });
-  messages.addEventListener("focusin", (e) => {
+  root.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") hush(); });
+  root.addEventListener("focusin", (e) => {
     const chip = chipAt(e);
     if (chip?.matches(":focus-visible")) tell(chip); else hush();
   });
-  messages.addEventListener("focusout", hush);
-  touch.press(messages.closest("#log"), chipAt, tell);
-  messages.addEventListener("contextmenu", (e) => {
+  root.addEventListener("focusout", hush);
+  touch.press(root, chipAt, tell);
+  root.addEventListener("contextmenu", (e) => {
     const chip = chipAt(e);
     if (!chip || e.pointerType === "mouse") return;
     e.preventDefault();
     e.stopImmediatePropagation();
     tell(chip);
   }, true);
-  messages.closest("#log").addEventListener("scroll", place, { passive: true });
+  root.addEventListener("scroll", place, { passive: true, capture: true }); // of the log and of the thread
   root.addEventListener("pointerdown", hush, { passive: true });
   root.addEventListener("keydown", (e) => { if (e.key === "Escape" && who) { e.stopPropagation(); e.preventDefault(); hush(); } }, true);
 
   // --- messages come and change -----------------------------------------------------------------------------------------
   let held = null; // where the focus is: [id, value of the chip], so that it outlives the message's change
-  messages.addEventListener("focusin", (e) => {
+  root.addEventListener("focusin", (e) => {
     const article = e.target.closest(".message");
-    held = article && (e.target === article || e.target.matches(".reaction")) ? [idOf(article), e.target.value ?? ""] : null;
+    held = article && (e.target === article || e.target.matches(".reaction")) ? [idIn(article), e.target.value ?? ""] : null;
   });
-  messages.addEventListener("focusout", (e) => { if (e.relatedTarget) held = null; }); // else it may have gone with its message
+  root.addEventListener("focusout", (e) => { if (e.relatedTarget) held = null; }); // else it may have gone with its message
   function focus(id, value) {
-    const article = messages.querySelector(`:scope > #m-${id}`);
+    const article = root.querySelector(`#${id}`);
     if (!article || document.activeElement !== document.body) return;
     const to = value && chipsOf(article).find((chip) => chip.value === value) || article;
     if (to === article) article.tabIndex = -1;
     to.focus({ preventScroll: true });
   }
-  new MutationObserver((records) => {
-    for (const record of records) {
-      for (const node of record.addedNodes) {
-        if (!node.matches?.(".message")) continue;
+  const come = new MutationObserver((records) => {
+    for (const { addedNodes } of records) {
+      for (const node of addedNodes) {
+        if (!node.matches?.(".message")) { node.querySelectorAll?.(".message").forEach(show); continue; }
         show(node);
-        if (held?.[0] === idOf(node)) focus(...held);
+        if (held?.[0] === node.id) focus(...held);
       }
     }
-  }).observe(messages, { childList: true });
-  for (const article of messages.querySelectorAll(":scope > .message")) show(article);
+  });
+  come.observe(messages, { childList: true });
+  come.observe(root.querySelector("#thread-panel"), { childList: true, subtree: true });
+  root.querySelectorAll(".message").forEach(show);
 
   return { may, pick, choose };
 }

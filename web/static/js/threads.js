@@ -1,7 +1,7 @@
 // The thread beside the room: a message, what answers it, and a composer whose messages answer it. It is fetched when it is opened; from
 // then on it takes what comes and changes from the frames of the room, whether the log shows that or looks back.
 "use strict";
-function Threads(root, { messages, act, send, commanded, command, equip, walk, editLast, pick, leaves, came, ended }) { // replies.js loads it
+function Threads(root, { messages, send, commanded, command, equip, walk, editLast, pick, leaves, came, ended }) { // replies.js loads it
   const { room, slug } = root.dataset, at = `/rooms/${encodeURIComponent(slug)}`;
   const panel = root.querySelector("#thread-panel"), find = (selector) => panel.querySelector(selector);
   let first = 0;    // seq of the open thread's first message; 0: none is open
@@ -13,10 +13,8 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
 
   // --- the look -----------------------------------------------------------------------------------------------------------
   function tidy(article) {
-    const me = document.body.dataset.name;
     Room.callsReader(article);
     for (const stamp of article.querySelectorAll("time")) Replying.localise(stamp);
-    for (const chip of article.querySelectorAll(".reaction[value]")) chip.setAttribute("aria-pressed", chip.dataset.by.split(" ").includes(me));
     return article;
   }
   function count() {
@@ -51,7 +49,7 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
         article.querySelector(".said").append(editor);
         article.classList.add("editing");
       }
-      if (at) { article.tabIndex = -1; (at.isConnected ? at : article).focus({ preventScroll: true }); }
+      if (at && !at.matches(".reaction")) { article.tabIndex = -1; (at.isConnected ? at : article).focus({ preventScroll: true }); }
     } else list.insertBefore(article, [...list.children].find((a) => Number(a.dataset.seq) > seq) ?? null);
     if (seq === first) count();
   }
@@ -194,14 +192,10 @@ function Threads(root, { messages, act, send, commanded, command, equip, walk, e
 
   // --- what the reader does -----------------------------------------------------------------------------------------------
   panel.addEventListener("click", async (e) => {
-    const chip = e.target.closest(".reaction[value]"), earlier = e.target.closest(".earlier");
+    const earlier = e.target.closest(".earlier");
     if (e.target.closest(".close")) { e.preventDefault(); close(); }
     else if (e.target.closest('a[href^="?at="]') && overlays()) close(false); // it leads to the room
-    else if (chip) {
-      e.preventDefault();
-      const [id, emoji] = chip.value.split(" ");
-      act(id, "reactions", { emoji, on: chip.getAttribute("aria-pressed") !== "true" }).catch((error) => live.toast(error.message));
-    } else if (earlier) {
+    else if (earlier) {
       e.preventDefault();
       if (early) return; // they are on their way
       const mine = turn;
