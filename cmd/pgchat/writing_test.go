@@ -3,6 +3,7 @@ package main_test
 import (
 	"testing"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -113,4 +114,71 @@ func TestWhatIsTypedIsCompletedFormattedAndCommanded(t *testing.T) {
 	b.until(`document.activeElement.value === "/help is a command @edgar "`)
 	b.do(chromedp.KeyEvent("\r"))
 	b.sees("/help is a command @edgar")
+}
+
+func TestAThreadHasTheButtonsOfTheRoomsComposer(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	exec(t, db, `select chat.post('general', 'ada', 'what is needed?')`)
+	const ready = `document.querySelector("#state.live") && document.querySelector("#thread-format:not([hidden])") && document.querySelector("#thread-emoji:not([hidden])")`
+	b.do(chromedp.Navigate(site.address + "/rooms/general?thread=1"))
+	b.until(ready + ` && document.querySelector("#thread-format-bar").hidden`)
+	keys := func(text string) { b.do(chromedp.SendKeys(chromedp.CSS("#thread-body"), text)) }
+	value := func(want string) {
+		t.Helper()
+		b.until(`document.querySelector("#thread-body").value === %q && document.activeElement.id === "thread-body" && document.querySelector("#body").value === ""`, want)
+	}
+
+	// The bar: each composer has its own, which writes there.
+	keys("milk")
+	b.do(chromedp.Click(chromedp.CSS("#thread-format")))
+	b.until(`!document.querySelector("#thread-format-bar").hidden && document.querySelector("#thread-format").ariaExpanded === "true" && document.querySelector("#format-bar").hidden`)
+	value("milk")
+	b.until(`(document.querySelector("#thread-body").select(), true)`)
+	b.do(chromedp.Click(chromedp.CSS("#thread-format-bar [data-act=bold]")))
+	value("**milk**")
+	b.do(chromedp.Click(chromedp.CSS("#thread-format-bar [data-act=list]")))
+	value("- **milk**")
+	b.screenshot("thread-format-bar")
+	b.accessible("the formatting bar in a thread")
+
+	// The picker: Escape closes it and not the thread.
+	b.do(chromedp.Click(chromedp.CSS("#thread-emoji")))
+	b.until(`document.querySelector(".picker[open] [role=option]")`)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.until(`!document.querySelector(".picker[open]") && !document.querySelector("#thread-panel").hidden`)
+	value("- **milk**")
+	b.do(chromedp.Click(chromedp.CSS("#thread-emoji")))
+	b.until(`document.querySelector(".picker[open] [role=option]")`)
+	b.do(chromedp.KeyEvent("tada"))
+	b.until(`document.querySelector(".picker[open] [role=option][aria-label=tada]")`)
+	b.do(chromedp.KeyEvent("\r"))
+	value("- **milk**🎉")
+	keys(kb.Enter)
+	b.until(`document.querySelector(".thread-replies li strong")?.textContent === "milk" && document.querySelector("#thread-body").value === ""`)
+
+	// That it is shown is kept, for the room's too; by the keyboard it goes.
+	b.do(chromedp.Reload())
+	b.until(ready + ` && !document.querySelector("#thread-format-bar").hidden && !document.querySelector("#format-bar").hidden`)
+	b.do(chromedp.Focus(chromedp.CSS("#thread-format")), chromedp.KeyEvent(kb.Enter))
+	b.until(`document.querySelector("#thread-format-bar").hidden && document.activeElement.id === "thread-body"`)
+
+	// On a phone they fit, and fingers.
+	b.phone()
+	b.do(chromedp.Reload())
+	b.until(ready)
+	b.do(chromedp.Click(chromedp.CSS("#thread-format")))
+	b.until(`(() => {
+		const all = [...document.querySelectorAll("#thread-panel .composer button:not([hidden])")].map((e) => e.getBoundingClientRect()).filter((r) => r.width);
+		return all.length === 12 && all.every((r) => r.height >= 44 && r.width >= 38 && r.left >= 0 && r.right <= 390) && document.documentElement.scrollWidth <= 390;
+	})()`)
+	keys("bread")
+	b.until(`(document.querySelector("#thread-body").select(), true)`)
+	b.finger(input.DispatchTouchEventTypeTouchStart, b.middle("#thread-format-bar [data-act=strike]"))
+	b.finger(input.DispatchTouchEventTypeTouchEnd)
+	value("~~bread~~")
+	b.do(chromedp.EmulateViewport(320, 640, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	b.until(`innerWidth === 320 && document.documentElement.scrollWidth <= 320 && [...document.querySelectorAll("#thread-panel .composer-foot > :is(label, button)")].every((e) => e.offsetWidth >= 44 && e.getBoundingClientRect().right <= 310)`)
+	b.screenshot("thread-narrow")
 }

@@ -92,16 +92,12 @@ function Reactions(root, messages, act) {
   }
 
   // --- choosing -------------------------------------------------------------------------------------------------------
-  async function choose(beside) {
-    await live.script(root.dataset.picker, "The emoji could not be loaded. Try again in a moment.");
-    return EmojiPicker.choose(root.dataset.emoji, beside);
-  }
   async function pick(article) {
     if (!may || !article || article.querySelector(".removed")) return;
     const id = idOf(article), here = idIn(article), at = article.querySelector(".said").getBoundingClientRect();
     const beside = document.activeElement.closest(".add")?.getBoundingClientRect() ?? { left: at.right - 380, top: at.top, bottom: at.bottom };
     try {
-      const emoji = await choose(beside);
+      const emoji = await Writing.choose(beside);
       if (emoji) turn(id, emoji, true);
     } catch (error) { live.toast(error.message); }
     const there = here[0] === "t" && root.querySelector(`#${here}`); // in the thread
@@ -209,5 +205,5 @@ function Reactions(root, messages, act) {
   come.observe(root.querySelector("#thread-panel"), { childList: true, subtree: true });
   root.querySelectorAll(".message").forEach(show);
 
-  return { may, pick, choose };
+  return { may, pick };
 }

@@ -407,30 +407,8 @@ function Room(root) {
     }
   }
   if (form) {
-    const writing = Writing(body, { slug, box: form, room, send: () => form.requestSubmit() });
-    const notice = find("#composer-notice"), formats = find("#format-bar"), formatButton = find("#format");
-    const showFormats = (shown) => {
-      formats.hidden = !shown;
-      formatButton.setAttribute("aria-expanded", shown);
-    };
-    showFormats(live.load(localStorage, "pgchat:format") === "shown");
-    formatButton.hidden = false;
-    formatButton.addEventListener("click", () => {
-      showFormats(formats.hidden);
-      live.store(localStorage, "pgchat:format", formats.hidden ? "" : "shown");
-      body.focus();
-    });
-    formats.addEventListener("pointerdown", (e) => e.preventDefault()); // the selection stays
-    formats.addEventListener("click", (e) => { const button = e.target.closest("button"); if (button) writing.act(button.dataset.act); });
-    const emojiButton = find("#emoji");
-    emojiButton.hidden = false;
-    emojiButton.addEventListener("click", async () => {
-      const [from, to] = [body.selectionStart, body.selectionEnd];
-      try {
-        const emoji = await reacting.choose(emojiButton.getBoundingClientRect());
-        if (emoji) writing.insert(from, to, emoji); else body.focus();
-      } catch (error) { live.toast(error.message); }
-    });
+    const notice = find("#composer-notice");
+    Writing(body, { slug, box: form, room, send: () => form.requestSubmit() });
     notice.querySelector("button").addEventListener("click", () => { notice.hidden = true; body.focus(); });
     if (!body.value) body.value = live.load(localStorage, drafts) || "";
     body.required = false; // white space is told below

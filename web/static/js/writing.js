@@ -196,6 +196,32 @@ function Writing(area, { slug, box, send, room }) {
     insert(from, to, `[${text}](${pasted})`);
   });
 
+  // --- the buttons, which an editor has not ---------------------------------------------------------------------------------
+  const bar = box.querySelector(".format-bar");
+  if (bar) {
+    const [format, emoji] = box.querySelectorAll(".composer-foot > :is([aria-controls], [aria-haspopup])");
+    const show = (shown) => {
+      bar.hidden = !shown;
+      format.setAttribute("aria-expanded", shown);
+    };
+    show(live.load(localStorage, "pgchat:format") === "shown");
+    format.hidden = emoji.hidden = false;
+    format.addEventListener("click", () => {
+      show(bar.hidden);
+      live.store(localStorage, "pgchat:format", bar.hidden ? "" : "shown");
+      area.focus();
+    });
+    bar.addEventListener("pointerdown", (e) => e.preventDefault()); // the selection stays
+    bar.addEventListener("click", (e) => { const button = e.target.closest("button"); if (button) acts[button.dataset.act](); });
+    emoji.addEventListener("click", async () => {
+      const [from, to] = range();
+      try {
+        const chosen = await Writing.choose(emoji.getBoundingClientRect());
+        if (chosen) insert(from, to, chosen); else area.focus();
+      } catch (error) { live.toast(error.message); }
+    });
+  }
+
   // --- sending --------------------------------------------------------------------------------------------------------------
   area.addEventListener("keydown", (e) => { if (touch.sends(e)) { e.preventDefault(); send(); } });
   // Keyboards that send the character by itself would leave a line break behind.
@@ -210,8 +236,12 @@ function Writing(area, { slug, box, send, room }) {
     });
     area.form.addEventListener("submit", () => { told = 0; });
   }
-  return { act: (name) => acts[name](), insert };
 }
+Writing.choose = async (beside) => { // an emoji, by the picker
+  const { picker, emoji } = document.getElementById("view").dataset;
+  await live.script(picker, "The emoji could not be loaded. Try again in a moment.");
+  return EmojiPicker.choose(emoji, beside);
+};
 Writing.answers = new Map();
 // The picker's table of emoji comes when one is looked for first: [short name, emoji], in the picker's order.
 Writing.emoji = () => Writing.table ??= fetch(document.getElementById("view").dataset.emoji).then((answer) => answer.json())
