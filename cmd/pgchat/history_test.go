@@ -273,6 +273,46 @@ func TestMuchThatComesAtOnceIsPutInOverSeveralFrames(t *testing.T) {
 	}
 }
 
+// What is dropped while one follows what is said is neither loaded again at once nor lost while more of the past is on its way.
+func TestWhatIsDroppedStaysAwayAndLeavesNoGap(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 40)
+	exec(t, db, `select chat.post('general', 'ada', repeat(E'a long one\n', 20))`)
+	exec(t, db, `select chat.post('general', 'ada', 'after ' || i) from generate_series(1, 22) i`)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && document.querySelectorAll("#messages .message").length === 50`)
+	b.until(`(() => { window.asked = 0; window.real = fetch; window.fetch = (path, ...more) => { if (String(path).includes("before=")) asked++; return real(path, ...more); }; return true; })()`)
+	b.say("news")
+	b.until(`document.querySelector('#messages [data-seq="64"]') && document.querySelectorAll("#messages .message").length < 40`)
+	if evaluated[int](b, `new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(seen)))).then(() => window.asked)`) > 0 {
+		t.Error("what was dropped is loaded again")
+	}
+
+	b.until(`(() => { window.fetch = (...given) => new Promise((ready) => { window.go = () => ready(real(...given)); });
+		const log = document.querySelector("#log"); log.scrollTop = -log.scrollHeight; return window.go && document.querySelector("#older.loading"); })()`)
+	b.until(`(() => { document.querySelector("#log").scrollTop = 0; return document.querySelector("#log").scrollTop === 0; })()`)
+	exec(t, db, `select chat.post('general', 'ada', 'more ' || i) from generate_series(1, 30) i`)
+	b.until(`document.querySelector('#messages [data-seq="94"]') && (window.fetch = real) && (go(), true)`)
+	b.until(`!document.querySelector("#older.loading")`)
+	b.until(`(() => { const seqs = [...document.querySelectorAll("#messages .message")].map((m) => Number(m.dataset.seq)); return seqs.every((s, i) => i === 0 || s === seqs[i - 1] + 1) && seqs.at(-1) === 94; })()`)
+}
+
+// A day that was today is not any more when the next one has begun.
+func TestTheDayBeforeIsYesterday(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.say("before midnight")
+	b.sees("before midnight")
+	const days = `[...document.querySelectorAll("#messages .day")].map((d) => d.textContent).join()`
+	b.until(days + ` === "Today"`)
+	b.until(`(() => { for (const e of document.querySelectorAll("#messages .day, #messages .message")) e.dataset.time = new Date(new Date(e.dataset.time) - 86_400_000).toISOString(); return true; })()`)
+	exec(t, db, `select chat.post('general', 'ada', 'after midnight')`)
+	b.until(days + ` === "Yesterday,Today"`)
+}
+
 func TestLookingBackLosesNothing(t *testing.T) {
 	site, db := one(t)
 	b := openBrowser(t)

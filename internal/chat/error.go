@@ -20,7 +20,7 @@ const (
 	BadFrame        Code = "bad_frame"       // a WebSocket frame that cannot be understood
 	NotJoined       Code = "not_joined"      // the connection has not joined the room
 	CursorAhead     Code = "cursor_ahead"    // the cursor is ahead of the room: the database was set back
-	Unavailable     Code = "unavailable"     // the database cannot be reached
+	Unavailable     Code = "unavailable"     // the database cannot be reached, or does not answer in time
 )
 
 // Error is a failure that its user can do something about.

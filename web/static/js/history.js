@@ -139,6 +139,7 @@ function Past(root, { log, messages, has, hooks }) {
     if (newer.querySelector("a:not(.again)") && newer.getBoundingClientRect().top < bottom + 300) grow(false);
   }
   log.addEventListener("scroll", near, { passive: true });
+  new ResizeObserver(near).observe(log);
   for (const place of [older, newer]) {
     place.addEventListener("click", (e) => {
       if (!e.target.closest("a.older, a.next")) return;
@@ -157,7 +158,7 @@ function Past(root, { log, messages, has, hooks }) {
   // prune drops what is farthest from the reader, so that a page that is open for weeks stays as quick as it was. Who follows what is
   // said needs little of the past, two screens of it: it comes again as they scroll there.
   function prune() {
-    if (!root.isConnected) return; // another room is shown, and nothing here has a height
+    if (!root.isConnected || growing) return; // another room is shown, and nothing here has a height; or what comes is to join on to what is here
     settle();
     const atEnd = log.scrollTop > -1, screen = Math.max(log.clientHeight, 600), most = Number(root.dataset.most);
     if (atEnd ? log.scrollHeight < log.clientHeight + 1.3 * screen : messages.childElementCount <= most) return;
@@ -169,8 +170,10 @@ function Past(root, { log, messages, has, hooks }) {
     };
     if (atEnd) {
       const { all, index } = inSight(.8 * screen); // so many at once that it is rare, and so few that it is quick
-      if (index < 1) return;
-      drop(all.slice(0, index));
+      if (index < 2) return;
+      const some = all.slice(0, index - 1); // but not what reaches into them
+      if (some.some((article) => article.contains(document.activeElement) && !article.querySelector(".editor"))) log.focus({ preventScroll: true });
+      drop(some);
       while (!messages.firstElementChild.matches(".message")) messages.firstElementChild.remove();
       hooks.arrange(messages.firstElementChild);
       ends();
