@@ -100,10 +100,16 @@ func (b *browser) until(format string, args ...any) {
 
 func (b *browser) signUp(address, name string) {
 	b.t.Helper()
+	b.enter(address+"/sign-up", name, "correct horse battery")
+}
+
+// enter fills in the form at the address, and waits for the room that comes.
+func (b *browser) enter(address, name, password string) {
+	b.t.Helper()
 	b.do(
-		chromedp.Navigate(address+"/sign-up"),
+		chromedp.Navigate(address),
 		chromedp.SendKeys(chromedp.CSS("#name"), name),
-		chromedp.SendKeys(chromedp.CSS("#password"), "correct horse battery"),
+		chromedp.SendKeys(chromedp.CSS("#password"), password),
 		chromedp.Submit(chromedp.CSS("#password")),
 		chromedp.WaitVisible(chromedp.CSS("#room")),
 	)

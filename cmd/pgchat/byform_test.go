@@ -33,13 +33,16 @@ func TestWhatIsDoneWithAMessageWithoutJavaScript(t *testing.T) {
 
 	// Read, and unread from a message on.
 	open()
-	b.until(`document.querySelector(".unread-by-form span").textContent === "3 unread messages"`)
+	b.until(`document.querySelector(".unread-by-form span").textContent === "3 unread messages" && document.querySelector(".first-new").dataset.seq === "1"`)
 	b.screenshot("by-form")
 	press(".unread-by-form button")
 	b.until(`document.readyState === "complete" && document.querySelector("#messages .message") && !document.querySelector(".unread-by-form")`)
 	open()
 	press(".by-form [name=back]")
 	b.until(`document.querySelector(".unread-by-form span")?.textContent === "2 unread messages" && document.readyState === "complete"`)
+	b.until(`getComputedStyle(document.querySelector(".first-new"), "::before").content === '"New"'`)
+	press(".unread-by-form a")
+	b.until(`location.search === "?at=2" && document.querySelector(".found.first-new")?.dataset.seq === "2" && document.readyState === "complete"`)
 
 	// A reaction, a pin.
 	open()

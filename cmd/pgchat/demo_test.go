@@ -73,14 +73,7 @@ func (b *browser) accessible(what string) {
 // signIn signs in to an account of the demo.
 func (b *browser) signIn(address, name string) {
 	b.t.Helper()
-	b.do(
-		chromedp.Navigate(address+"/sign-in"),
-		chromedp.SendKeys(chromedp.CSS("#name"), name),
-		chromedp.SendKeys(chromedp.CSS("#password"), "pgchat demo"),
-		chromedp.Submit(chromedp.CSS("#password")),
-		chromedp.WaitVisible(chromedp.CSS("#room")),
-	)
-	b.until(`document.querySelector("#state.live")`)
+	b.enter(address+"/sign-in", name, "pgchat demo")
 }
 
 // TestEveryPageOfTheDemo looks at each main page of a filled chat, wide and narrow, light and dark: anybody can use it, it is

@@ -78,6 +78,15 @@ func TestWhatIsUnreadIsCountedOnEveryPageAndInstance(t *testing.T) {
 	eve.badge("design", "")
 	eve.until(`!document.querySelector(".new")`)
 
+	// Or what stands at the line, for who has no keyboard.
+	eve.until(`(() => { const m = [...document.querySelectorAll("#messages .message")].at(-1); m.tabIndex = -1; m.focus(); return !document.querySelector("#tools").hidden; })()`)
+	eve.do(chromedp.Click(chromedp.CSS("#tools .unread-from")))
+	eve.badge("design", "1")
+	eve.do(chromedp.Click(chromedp.CSS(".new button")))
+	eve.badge("design", "")
+	eve.until(`!document.querySelector(".new")`)
+	until(t, db, `select last_read_seq = 3 from chat.members m join chat.rooms r on r.id = m.room_id join chat.users u on u.id = m.user_id where r.slug = 'design' and u.name = 'eve'`)
+
 	// The arrows go from message to message.
 	eve.until(`(() => { document.querySelector("#log").focus(); return document.activeElement.id === "log"; })()`)
 	eve.do(chromedp.KeyEvent(kb.ArrowUp), chromedp.KeyEvent(kb.ArrowUp))
@@ -109,8 +118,14 @@ func TestNotificationsOfTheDesktop(t *testing.T) {
 	exec(t, db, `insert into chat.users (name) values ('eve')`)
 	addRooms(t, db, "design")
 	b.until(`document.querySelectorAll("#rooms li").length === 2`)
-	b.until(`(() => { window.told = [];
-		window.Notification = class { static permission = "granted"; constructor(title, { body, tag }) { told.push(title + ": " + body + (tag ? "" : "?")); } addEventListener() {} };
+	// A notification waits a moment, whose end the test tells.
+	b.until(`(() => { window.told = []; window.held = new Map();
+		const real = setTimeout, clear = clearTimeout;
+		let last = 1e9;
+		window.setTimeout = (act, ms, ...more) => ms === 2000 ? (held.set(++last, act), last) : real(act, ms, ...more);
+		window.clearTimeout = (id) => held.delete(id) || clear(id);
+		window.pass = () => { const acts = [...held.values()]; held.clear(); for (const act of acts) act(); return acts.length; };
+		window.Notification = class { static permission = "granted"; constructor(title, { body, tag }) { told.push(title + ": " + body + (tag ? "" : "?")); } addEventListener(_, act) { window.clicked = act; } close() {} };
 		return true; })()`)
 	exec(t, db, `select chat.post('design', 'eve', '@ada, while you look')`)
 	b.badge("design", "1")
@@ -118,17 +133,39 @@ func TestNotificationsOfTheDesktop(t *testing.T) {
 	exec(t, db, `select chat.post('design', 'eve', 'for nobody')`)
 	exec(t, db, `select chat.post('design', 'eve', 'for @ada')`)
 	b.badge("design", "2")
-	b.until(`told.join("; ") === "#design: You are mentioned. 3 unread"`)
+	b.until(`pass() === 1 && told.join("; ") === "#design: You are mentioned. 3 unread"`)
+	b.until(`(window.same = true, clicked(), document.querySelector("#view").dataset.slug === "design")`)
+	b.to("general")
 
 	// Of every message, where one wants it; of nothing, where one does not.
 	exec(t, db, `update chat.members set notify = 'all' where user_id = (select id from chat.users where name = 'ada') and room_id = (select id from chat.rooms where slug = 'design')`)
 	b.until(`document.querySelector("#rooms [data-name=design]").dataset.notify === "all"`)
 	exec(t, db, `select chat.post('design', 'eve', 'for all')`)
-	b.until(`told.length === 2`)
+	b.until(`pass() === 1 && told.length === 2`)
 	exec(t, db, `update chat.members set notify = 'nothing' where user_id = (select id from chat.users where name = 'ada') and room_id = (select id from chat.rooms where slug = 'design')`)
 	b.until(`document.querySelector("#rooms [data-name=design]").dataset.notify === "nothing"`)
-	exec(t, db, `select chat.post('design', 'eve', 'for all')`)
-	b.until(`Number(document.querySelector("#rooms [data-name=design]").dataset.last) === 5 && told.length === 2`)
+	exec(t, db, `select chat.post('design', 'eve', 'for @ada and all')`)
+	b.until(`Number(document.querySelector("#rooms [data-name=design]").dataset.mentions) > 0`)
+	b.until(`pass() === 1 && told.length === 2`)
+
+	// Nor of what they read in another page of theirs meanwhile, or mark as unread there.
+	exec(t, db, `insert into chat.rooms (slug, name, kind, direct_key) select 'with-eve', 'ada, eve', 'direct', string_agg(id::text, ',' order by id) from chat.users`)
+	exec(t, db, `insert into chat.members (room_id, user_id) select chat.find_room('with-eve'), id from chat.users on conflict do nothing`)
+	other := openBrowser(t)
+	other.enter(site.address+"/sign-in", "ada", "correct horse battery")
+	other.do(chromedp.Navigate(site.address + "/rooms/with-eve"))
+	other.until(`document.querySelector("#state.live")`)
+	b.until(`document.querySelectorAll("#direct-rooms li").length === 1`)
+	other.front(false)
+	exec(t, db, `select chat.post('with-eve', 'eve', 'are you there?')`)
+	b.until(`document.querySelector("#unread-rooms [data-kind=direct]") && held.size === 1`)
+	other.front(true)
+	b.until(`document.querySelector("#direct-rooms [data-kind=direct]") && pass() === 1 && told.length === 2`)
+	exec(t, db, `update chat.members set last_read_seq = 0 where room_id = chat.find_room('with-eve') and user_id = chat.find_user('ada')`)
+	b.until(`document.querySelector("#unread-rooms [data-kind=direct]") && held.size === 0`)
+	other.front(false)
+	exec(t, db, `select chat.post('with-eve', 'eve', 'hello?')`)
+	b.until(`held.size === 1 && pass() === 1 && told.at(-1) === "eve: 2 new"`)
 
 	// What a browser was not asked yet, the settings ask.
 	b.do(chromedp.Navigate(site.address + "/rooms/design/settings"))

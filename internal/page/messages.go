@@ -15,6 +15,7 @@ type shownMessage struct {
 	Day       string // "": the same day as the message before
 	Continues bool   // by the same author as the message before, soon after it
 	Found     bool   // it was asked for
+	New       bool   // the first one that the reader has not read
 
 	Lines []chat.Line // that stand before it
 }
@@ -84,4 +85,18 @@ func long(body string) bool {
 		lines += 1 + utf8.RuneCountInString(line)/lineLength
 	}
 	return lines >= manyLines
+}
+
+// unreadFrom marks the first message that its reader has not read and not written.
+func unreadFrom(shown []shownMessage, b Base, room chat.Room) []shownMessage {
+	if b.User == nil || !room.Member {
+		return shown
+	}
+	for i := range shown {
+		if m := &shown[i]; m.Seq > room.Read && m.AuthorID != b.User.ID {
+			m.New, m.Continues = true, false
+			break
+		}
+	}
+	return shown
 }

@@ -245,6 +245,8 @@ func (p *Pages) funcs() template.FuncMap {
 		"field":    newField,
 		"found":    found,
 		"grouped":  grouped,
+		"unread":   unreadFrom,
+		"next":     func(seq int64) int64 { return seq + 1 },
 		"author":   func(m shownMessage) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
 		"by":       func(m chat.Message) Person { return Person{UserID: m.AuthorID, Name: m.Author} },
 		"replier":  func(r chat.Replier) Person { return Person{UserID: r.ID, Name: r.Name} },

@@ -149,12 +149,15 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	}
 	var found []chat.Message
 	switch {
-	case thread > 0 && (p.after > 0 || p.at > 0):
-		return chat.Errorf(chat.Invalid, "The replies of a thread are asked for with before, or with none of before, after and around.")
+	case thread > 0 && (p.after > 0 || p.at > 0 || !p.since.IsZero()):
+		return chat.Errorf(chat.Invalid, "The replies of a thread are asked for with before, or with none of before, after, around and date.")
 	case thread > 0:
 		found, err = s.Messages.Replies(r.Context(), room.ID, thread, p.before, limit)
 	case !p.since.IsZero():
-		return chat.Errorf(chat.Invalid, "A program asks with before, after or around.")
+		var first int64
+		if first, err = s.Messages.FirstSince(r.Context(), room.ID, p.since); err == nil && first > 0 {
+			found, err = s.Messages.After(r.Context(), room.ID, first-1, limit)
+		}
 	case p.after > 0:
 		found, err = s.Messages.After(r.Context(), room.ID, max(p.after, room.FirstSeq)-1, limit)
 	case p.at > 0:

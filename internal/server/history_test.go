@@ -89,6 +89,7 @@ func TestProgramsReadARoomsPast(t *testing.T) {
 	token := s.token(t, "ada")
 	for query, want := range map[string]string{
 		"": `"seq":71,`, "?before=11&limit=3": `"seq":8,`, "?after=10&limit=2": `"seq":11,`, "?around=50&limit=5": `"seq":48,`, "?around=2&limit=5": `"seq":1,`, "?after=120": `"messages":[]`,
+		"?date=2026-01-01&limit=2": `"seq":31,`, "?date=2999-01-01": `"messages":[]`,
 	} {
 		for _, credentials := range [][]string{{"Authorization", "Bearer " + token}, nil} {
 			who := client(t)
@@ -102,7 +103,7 @@ func TestProgramsReadARoomsPast(t *testing.T) {
 			}
 		}
 	}
-	for query, want := range map[string]string{"?limit=201": "limit is a number", "?limit=x": "limit is a number", "?before=x": "not the number", "?date=2026-01-01": "before, after or around", "?before=2&around=3": "Only one"} {
+	for query, want := range map[string]string{"?limit=201": "limit is a number", "?limit=x": "limit is a number", "?before=x": "not the number", "?date=yesterday": "not a date", "?thread=1&date=2026-01-01": "The replies of a thread", "?before=2&around=3": "Only one"} {
 		s.do(t, ada, "GET", "/rooms/general/messages"+query, nil, "Accept", "application/json").want(t, 422, `"code":"invalid"`, want)
 	}
 	s.do(t, client(t), "GET", "/rooms/general/messages", nil, "Accept", "application/json").want(t, 401, `"code":"unauthenticated"`)

@@ -123,7 +123,7 @@ func (h *Hub) Receive(_, payload string) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, m := range told.Moved {
+	for _, m := range slices.Concat(told.Moved, told.Mentioned) { // of what a server stored it is told later how far the room has come
 		if h.heard != nil {
 			h.heard[m.Room] = max(h.heard[m.Room], m.Seq)
 		}

@@ -50,6 +50,7 @@ function Room(root) {
       if (newDay && article.parentNode === messages) {
         const line = document.createElement("div");
         line.className = "day";
+        line.dataset.time = article.dataset.time;
         const choose = line.appendChild(document.createElement("button"));
         choose.type = "button";
         choose.title = "Go to a day";
@@ -58,6 +59,7 @@ function Room(root) {
         let first = article === firstNew ? newLine : article; // of what is of that day
         for (let p = first.previousElementSibling; p?.matches(".line") && new Date(p.dataset.time).toDateString() === time.toDateString(); p = p.previousElementSibling) first = p;
         first.before(line);
+        if (from) for (const day of messages.querySelectorAll(".day[data-time]")) day.firstElementChild.textContent = Room.dayOf(new Date(day.dataset.time)); // it was today
       }
       article.classList.toggle("continues", !newDay && article !== firstNew && !article.previousElementSibling?.matches(".line") && before.dataset.author === article.dataset.author && time - beforeTime < Room.groupWithin);
       before = article;
@@ -116,6 +118,10 @@ function Room(root) {
     newLine.className = "new";
     newLine.setAttribute("role", "separator");
     newLine.appendChild(document.createElement("span")).textContent = "New";
+    const done = newLine.appendChild(document.createElement("button"));
+    done.type = "button";
+    done.textContent = "Mark as read";
+    done.addEventListener("click", () => { allRead(); (body ?? log).focus({ preventScroll: true }); });
     firstNew.before(newLine);
   }
   function eraseLine() {

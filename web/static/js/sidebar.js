@@ -64,8 +64,20 @@ const sidebar = (() => {
     if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
   }
 
-  // A notification of the desktop's, while nobody looks at the page; a room has one, whatever pages are open.
+  // A notification of the desktop's, while nobody looks at the page; a room has one, whatever pages are open. What is for the reader may
+  // be read in another page, or be an answer of theirs from there: it is told a moment later, if it is still unread.
+  const soon = new Map(); // room → timer
   function announce(li) {
+    const { room } = li.dataset;
+    clearTimeout(soon.get(room));
+    soon.set(room, setTimeout(() => {
+      soon.delete(room);
+      if (!li.isConnected || li.dataset.notify === "nothing") return;
+      const { count, forMe } = asks(li);
+      if (forMe || li.dataset.notify === "all" && count) tell(li);
+    }, 2000));
+  }
+  function tell(li) {
     if (people.quiet() || !("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible" && document.hasFocus()) return;
     const { count, forMe } = asks(li), name = isDirect(li) ? li.dataset.name : `#${li.dataset.name}`;
     let shown;
@@ -130,13 +142,13 @@ const sidebar = (() => {
         const li = item(room);
         if (li?.dataset.stamp !== String(stamp)) otherwise = true;
         if (!li) continue;
-        const newer = last > Number(li.dataset.last), before = asks(li);
+        const newer = last > Number(li.dataset.last), back = read < Number(li.dataset.read), before = asks(li);
         Object.assign(li.dataset, { last, read, mentions });
         const now = asks(li);
         if (now.forMe) offer();
         if (now.count === before.count && now.forMe === before.forMe) continue;
         showItem(li);
-        if (now.forMe > before.forMe || li.dataset.notify === "all" && newer && now.count > 0) announce(li);
+        if (now.forMe > before.forMe && !back || li.dataset.notify === "all" && newer && now.count > 0) announce(li);
         changed = true;
       }
       if (changed) showTotals();
