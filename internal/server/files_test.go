@@ -244,6 +244,7 @@ func TestWhoMaySeeTheRoomMaySeeItsFilesAndNobodyElse(t *testing.T) {
 			want(t, 404, "is not there any more", "draft")
 	}
 	s.sendForm(t, eve, "/rooms/secret/files", []part{{"file", "x", "y"}}).want(t, 404)
+	s.exec(t, `update chat.rooms set everyone = false`)
 	s.exec(t, `delete from chat.members where user_id = (select id from chat.users where name = 'eve')`)
 	s.sendForm(t, eve, "/rooms/general/files", []part{{"file", "x", "y"}}, "HX-Request", "true").want(t, 403, "Join it to post")
 	s.sendForm(t, client(t), "/rooms/general/files", []part{{"file", "x", "y"}}).want(t, 401)

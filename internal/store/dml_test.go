@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -89,6 +90,165 @@ func TestDMLThatWouldBreakAnInvariantIsRefusedWithAReason(t *testing.T) {
 	}
 	wantWhole(t, pool)
 	wantNoGaps(t, pool)
+}
+
+// Of everyone's rooms and direct conversations nobody is removed, nor the last owner's role; what goes with a user or a room goes.
+func TestWhoBelongsToARoomIsNotChangedByHandWhereItWouldBreak(t *testing.T) {
+	pool := pgtest.Pool(t)
+	furnish(t, pool)
+	other := addUser(t, pool, "dave")
+	do(t, pool, `update chat.users set role = role`)
+	const check, restrict = "23514", "23001"
+	of := func(name string) string { return `user_id = chat.find_user('` + name + `')` }
+	in := func(slug string) string { return `room_id = chat.find_room('` + slug + `')` }
+	refuse := func(state, words, detail, hint, sql string) {
+		t.Helper()
+		_, err := pool.Exec(t.Context(), sql)
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || e.Code != state || !strings.Contains(e.Message, words) || !strings.Contains(e.Detail, detail) || !strings.Contains(e.Hint, hint) {
+			t.Errorf("%s: %v (%+v)", sql, err, e)
+		}
+		wants(t, pool, `select concat_ws(' ', "check", object, detail) from chat.integrity limit 10`)
+	}
+	for _, sql := range []string{`delete from chat.members where ` + in("general"), `delete from chat.members where ` + of("eve"), `select chat.remove_member('general', 'eve')`} {
+		refuse(restrict, "from room 'general': it is for everyone", "Every user", "everyone = false where slug = 'general'", sql)
+	}
+	refuse(restrict, "'ada' cannot be removed from room 'general'", "Every user", "select chat.ban('ada', 'general')", `delete from chat.members where `+of("ada")+` and `+in("general"))
+	refuse(restrict, "from the direct conversation 'direct-1'", "who do not change", "select chat.archive_room('direct-1')", `delete from chat.members where `+in("direct-1"))
+	refuse(check, "is a direct conversation", "", "archive_room", `select chat.remove_member('direct-1', 'ada')`)
+	refuse(check, "direct_key of room 'direct-1' is not changed by hand", "who do not change", "chat.merge_users", `update chat.rooms set direct_key = '`+other.String()+`' where slug = 'direct-1'`)
+	refuse(check, "'direct-1' cannot become private: it is direct", "who do not change", "chat.create_room", `update chat.rooms set kind = 'private', direct_key = null where slug = 'direct-1'`)
+	refuse(check, "'team' cannot become direct: it is public", "who do not change", "chat.create_room", `update chat.rooms set kind = 'direct', direct_key = '`+other.String()+`' where slug = 'team'`)
+	for _, sql := range []string{`update chat.members set role = 'member' where ` + of("ada"), `update chat.members set role = 'member'`, `select chat.add_member('team', 'ada', role => 'member')`} {
+		refuse(check, "room 'team' would have no owner", "'ada' is the last one", "select chat.add_member('team', '…', role => 'owner')", sql)
+	}
+	for _, sql := range []string{`update chat.room_heads set last_seq = last_seq + 1 where ` + in("team"), `update chat.room_heads set last_rev = 0`} {
+		refuse(check, "are not changed by hand", "triggers count them", "insert into chat.messages", sql)
+	}
+	for sql, constraint := range map[string]string{
+		`insert into chat.users (name) values ('here')`:                               "users_name_reserved",
+		`update chat.users set name = 'Everyone' where name = 'eve'`:                  "users_name_reserved",
+		`insert into chat.rooms (slug, name) values ('new', 'new')`:                   "rooms_slug_reserved",
+		`update chat.rooms set slug = 'browse' where slug = 'team'`:                   "rooms_slug_reserved",
+		`insert into chat.users (name) select unnest(array['fine', 'HERE'])`:          "users_name_reserved",
+		`insert into chat.rooms (slug, name, kind) values ('browse', 'B', 'private')`: "rooms_slug_reserved",
+	} {
+		_, err := pool.Exec(t.Context(), sql)
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || e.Code != check || e.ConstraintName != constraint || e.Detail == "" {
+			t.Errorf("%s: %v (%+v)", sql, err, e)
+		}
+	}
+
+	// The role goes on in the same statement; one who is alone may give it up.
+	do(t, pool, `update chat.members set role = case when `+of("ada")+` then 'member' else 'owner' end where `+in("team"))
+	do(t, pool, `update chat.members set role = 'owner' where `+in("team")+`; update chat.members set role = 'member' where `+in("team")+` and `+of("bob"))
+	do(t, pool, `select chat.create_room('Alone', owner => 'dave'), chat.add_member('alone', 'dave', role => 'member')`)
+	do(t, pool, `delete from chat.members where `+in("team")+` and `+of("ada"))
+	if role := one[string](t, pool, `select role from chat.members where `+in("team")+` and `+of("bob")); role != "owner" {
+		t.Errorf("bob, who is left, is %s", role)
+	}
+	do(t, pool, `select chat.post('team', 'bob', 'counted'), chat.archive_room('alone')`)
+	do(t, pool, `update chat.rooms set kind = 'private' where slug = 'team'`)
+	// What goes with the user, with the room, and where everybody may leave.
+	do(t, pool, `insert into chat.rooms (slug, name, kind, direct_key) select 'direct-2', 'dave, eve', 'direct', string_agg(id::text, ',' order by id) from chat.users where name in ('dave', 'eve')`)
+	do(t, pool, `select chat.merge_users('dave', 'bob')`)
+	refuse(check, "is not changed by hand", "", "", `update chat.rooms set direct_key = direct_key || ',' where slug = 'direct-2'`)
+	do(t, pool, `delete from chat.users where name = 'eve'`)
+	do(t, pool, `delete from chat.rooms where slug = 'direct-1'`)
+	do(t, pool, `update chat.rooms set everyone = false where slug = 'general'`)
+	do(t, pool, `select chat.remove_member('general', 'bob')`)
+	do(t, pool, `delete from chat.members where `+in("general"))
+	wantWhole(t, pool)
+	wantNoGaps(t, pool)
+}
+
+// Two who each demote the other leave one owner.
+func TestTwoOwnersWhoDemoteEachOtherLeaveOne(t *testing.T) {
+	pool := pgtest.Pool(t)
+	addUser(t, pool, "ada")
+	addUser(t, pool, "bob")
+	do(t, pool, `select chat.create_room('r', owner => 'ada'), chat.add_member('r', 'bob', role => 'owner')`)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	do(t, tx, `select chat.add_member('r', 'ada', role => 'member')`)
+	second := make(chan error, 1)
+	go func() {
+		_, err := pool.Exec(context.WithoutCancel(t.Context()), `select chat.add_member('r', 'bob', role => 'member')`)
+		second <- err
+	}()
+	for one[int](t, pool, `select count(*) from pg_locks where not granted`) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-second; err == nil || !strings.Contains(err.Error(), "would have no owner") {
+		t.Errorf("the second: %v", err)
+	}
+}
+
+// Of a batch what has no id, or nothing but white space, is refused alone.
+func TestWhatCannotBeStoredOfABatchIsRefusedAlone(t *testing.T) {
+	pool := pgtest.Pool(t)
+	ada, room := addUser(t, pool, "ada"), addRoom(t, pool, "r")
+	const posted = `select string_agg(concat_ws(' ', outcome, seq), ', ' order by ord) from `
+	for sql, want := range map[string]string{
+		`chat.post_batch(array_fill($1::uuid, '{4}'), array[gen_random_uuid(), null, gen_random_uuid(), gen_random_uuid()], array_fill($2::uuid, '{4}'), array['one', 'two', E' \n', null])`:                "posted 1, id_missing, body_empty, body_empty",
+		`chat.post_replies(array_fill($1::uuid, '{4}'), array[gen_random_uuid(), null, gen_random_uuid(), gen_random_uuid()], array_fill($2::uuid, '{4}'), array['one', 'two', E' \n', null], '{0,0,0,0}')`: "posted 1, id_missing, body_empty, body_empty",
+		`chat.post_batch(array[$1::uuid], array[null::uuid], array[$2::uuid], array['one'])`:                                                                                                                "id_missing",
+		`chat.post_batch(array[$1::uuid], array[gen_random_uuid()], array[$2::uuid], array[E'\t\n '])`:                                                                                                      "body_empty",
+		`chat.post_replies(array[$1::uuid], array[null::uuid], array[$2::uuid], array['one'], '{0}')`:                                                                                                       "id_missing",
+	} {
+		tx, err := pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := one[string](t, tx, posted+sql, room, ada); got != want {
+			t.Errorf("%s: %s, want %s", sql, got, want)
+		}
+		wantNoGaps(t, tx)
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What functions refuse says where, as well.
+func TestFunctionsThatRefuseGiveDetails(t *testing.T) {
+	pool := pgtest.Pool(t)
+	addUser(t, pool, "ada")
+	addUser(t, pool, "eve")
+	do(t, pool, `select chat.create_room('Plans', owner => 'ada'), chat.create_room('Closed', owner => 'ada'), chat.post('plans', 'ada', 'one'), chat.archive_room('closed')`)
+	long := `repeat('x', 9000)`
+	for sql, detail := range map[string]string{
+		`chat.find_user('nobody')`:                         "without regard to case",
+		`chat.post('nowhere', 'ada', 'x')`:                 "by their slug",
+		`chat.post('plans', 'nobody', 'x')`:                "without regard to case",
+		`chat.post('plans', 'eve', 'x')`:                   "Only members post.",
+		`chat.post('closed', 'ada', 'x')`:                  "Since ",
+		`chat.post('plans', 'ada', ' ')`:                   "White space",
+		`chat.post('plans', 'ada', ` + long + `)`:          "It begins 'xxx",
+		`chat.post('plans', 'ada', 'x', 7)`:                "Its newest message is 1.",
+		`chat.react('nowhere', 1, 'ada', '👍')`:             "by their slug",
+		`chat.react('plans', 1, 'nobody', '👍')`:            "without regard to case",
+		`chat.edit('plans', 1, ' ')`:                       "White space",
+		`chat.edit('plans', 1, ` + long + `)`:              "It begins 'xxx",
+		`chat.create_room('Other', slug => 'plans')`:       "It is called 'Plans'.",
+		`chat.rename_user('ada', 'EVE')`:                   "without regard to case",
+		`chat.ban('eve', 'plans', reason => ` + long + `)`: "It begins 'xxx",
+		`chat.announce(` + long + `)`:                      "It begins 'xxx",
+		`chat.announce(' ')`:                               "White space",
+	} {
+		_, err := pool.Exec(t.Context(), `select `+sql)
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || !strings.Contains(e.Detail, detail) || e.Hint == "" {
+			t.Errorf("%s: %v (%+v)", sql, err, e)
+		}
+	}
 }
 
 // DELETE erases: nothing of a message is left but its number, which pages are told, and threads and mentions are counted without it.

@@ -96,6 +96,7 @@ func TestWhatIsRefusedOfReactionsSaysWhy(t *testing.T) {
 	ada := addUser(t, pool, "ada")
 	addUser(t, pool, "eve")
 	room := addRoom(t, pool, "r")
+	do(t, pool, `update chat.rooms set everyone = false`)
 	do(t, pool, `delete from chat.members m using chat.users u where u.id = m.user_id and u.name = 'eve'`)
 	mustPost(t, pool, message{room, uuid.New(), ada, "one"}, message{room, uuid.New(), ada, "two"})
 	const missing, check, foreign = "P0002", "23514", "23503"

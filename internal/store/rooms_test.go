@@ -62,6 +62,7 @@ func TestARoomThatLosesItsOwnerGetsAnother(t *testing.T) {
 	}
 	want("at first", "a ada, b ada")
 	do(t, pool, `update chat.members set role = 'owner' where user_id = $1 and room_id = (select id from chat.rooms where slug = 'b')`, eve)
+	do(t, pool, `update chat.rooms set everyone = false`) // general
 	do(t, pool, `delete from chat.members where user_id = $1`, ada)
 	want("the maker has left", "a bob, b eve")
 	do(t, pool, `delete from chat.users where id = $1`, bob)

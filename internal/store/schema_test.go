@@ -161,9 +161,8 @@ func TestOutcomesAreEachRowsOwn(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `update chat.rooms set archived_at = now() where id = $1`, closed); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pool.Exec(t.Context(), `delete from chat.members where room_id = $1 and user_id = $2`, open, eve); err != nil {
-		t.Fatal(err)
-	}
+	do(t, pool, `update chat.rooms set everyone = false where id = $1`, open)
+	do(t, pool, `delete from chat.members where room_id = $1 and user_id = $2`, open, eve)
 	old := uuid.New()
 	mustPost(t, pool, message{open, old, ada, "before"})
 	conn := listen(t, pool, open, closed)
@@ -176,11 +175,12 @@ func TestOutcomesAreEachRowsOwn(t *testing.T) {
 		{open, old, ada, "again"},
 		{open, old, ada, "again"},
 		{open, uuid.New(), ada, ""},
+		{open, uuid.New(), ada, " \n\t"},
 		{open, uuid.New(), ada, long},
 		{open, uuid.New(), ada, long + "!"},
 	}
 	want := []string{
-		"posted 2", "room_not_found", "room_archived", "not_a_member", "duplicate 1", "duplicate 1", "body_empty", "posted 3", "body_too_long",
+		"posted 2", "room_not_found", "room_archived", "not_a_member", "duplicate 1", "duplicate 1", "body_empty", "body_empty", "posted 3", "body_too_long",
 	}
 	texts := func(out []outcome) (texts []string) {
 		for _, o := range out {
@@ -205,7 +205,7 @@ func TestOutcomesAreEachRowsOwn(t *testing.T) {
 			batch[i].id = uuid.New()
 		}
 	}
-	want[0], want[7] = "posted 4", "posted 5"
+	want[0], want[8] = "posted 4", "posted 5"
 	for i, m := range batch {
 		if got := texts(mustPost(t, pool, m)); len(got) != 1 || got[0] != want[i] {
 			t.Errorf("message %d alone: %q, want %q", i, got, want[i])

@@ -123,6 +123,7 @@ func TestMentionsFollowWhatMessagesSay(t *testing.T) {
 	addUser(t, pool, "Zoë.B")
 	stranger := addUser(t, pool, "stranger")
 	a := addRoom(t, pool, "a")
+	do(t, pool, `update chat.rooms set everyone = false`)
 	do(t, pool, `delete from chat.members where user_id = $1`, stranger)
 	conn := hearActivity(t, pool)
 	for _, step := range []struct {
@@ -221,7 +222,8 @@ func TestEveryInstanceHearsWhatWasReadAndWhoBelongsWhere(t *testing.T) {
 			t.Errorf("%s: heard %q, want %q", sql, got, want)
 		}
 	}
-	do(t, pool, `delete from chat.members where user_id = $1`, eve)
+	do(t, pool, `update chat.rooms set everyone = false where id = $1`, room)
+	do(t, pool, `delete from chat.members where user_id = $1 and room_id = $2`, eve, room)
 	do(t, pool, `insert into chat.members (room_id, user_id) values ($1, $2)`, room, eve)
 	if got, want := payloads(t, pool, conn), `{"members":[{"user":"`+eve.String()+`"}]}`; !slices.Equal(got, []string{want, want}) {
 		t.Errorf("in and out: heard %q, want %s twice", got, want)

@@ -342,9 +342,9 @@ func TestRoomsThatAreMadeLaterAreFollowedFromTheirBeginning(t *testing.T) {
 	r := w.start(tail.Options{})
 	w.exec(`insert into chat.rooms (slug, name, kind, created_by) select 'secret', 'secret', 'private', id from chat.users where name = 'ada'`)
 	w.post("secret", "ada", "not for all")
-	w.exec(`insert into chat.rooms (slug, name, everyone) values ('new', 'new', true)`)
-	w.post("new", "bob", "first here")
-	same(t, said([]tail.Item{r.next()}), "TIME  new  1 bob: first here\n")
+	w.exec(`insert into chat.rooms (slug, name, everyone) values ('fresh', 'fresh', true)`)
+	w.post("fresh", "bob", "first here")
+	same(t, said([]tail.Item{r.next()}), "TIME  fresh  1 bob: first here\n")
 
 	// One that becomes public is followed from then on, one that becomes private no longer.
 	w.exec(`update chat.rooms set kind = 'public' where slug = 'secret'`)
