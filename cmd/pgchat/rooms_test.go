@@ -204,6 +204,15 @@ func TestRoomsAsTheirPeopleHaveThem(t *testing.T) {
 	eve.do(chromedp.KeyEvent("?"))
 	eve.until(`document.querySelector("#shortcuts").open`)
 	eve.screenshot("shortcuts")
+	eve.accessible("the shortcuts")
+	// Among them each that a button of the formatting bar names: Ctrl+Shift+7 as 7, after what it has in common with others.
+	for _, keys := range []string{"Ctrl K", "Ctrl Shift F", "Ctrl Enter", "Shift Enter", "Esc", "+", "R", "T", "←", "→", "Tab", "?"} {
+		eve.until(`[...document.querySelectorAll("#shortcuts kbd")].some((k) => k.textContent === %q)`, keys)
+	}
+	eve.until(`[...document.querySelectorAll("#format-bar [title*=Ctrl]")].every((b) => {
+		const keys = b.title.match(/\((.*)\)/)[1].split("+");
+		return [...document.querySelectorAll("#shortcuts kbd")].some((k) => k.textContent === keys.join(" ") || k.textContent === keys.at(-1));
+	})`)
 	eve.do(chromedp.KeyEvent(kb.Escape))
 	eve.until(`!document.querySelector("#shortcuts").open`)
 
