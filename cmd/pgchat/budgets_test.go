@@ -217,3 +217,28 @@ func TestAPageUnderLoad(t *testing.T) {
 		t.Logf("one of the longest: %.0f ms, rendering after %.0f, layout after %.0f; scripts: %s", f.Took, f.Render, f.Layout, f.Scripts)
 	}
 }
+
+// TestTwoThousandMessagesAreOnAPage loads as many as a page keeps and reports how long the frames are in which one scrolls through them.
+func TestTwoThousandMessagesAreOnAPage(t *testing.T) {
+	site, db := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	fill(t, db, 1990)
+	b.do(chromedp.Reload())
+	b.until(`document.querySelector("#state.live") && document.querySelectorAll("#messages .message").length === 50`)
+	const count = `document.querySelectorAll("#messages .message").length`
+	b.until(`(() => { const log = document.querySelector("#log"); log.scrollTop = -log.scrollHeight; return %s === 1990 && !document.querySelector("#older.loading"); })()`, count)
+	b.until(`(() => { window.long = []; new PerformanceObserver((list) => long.push(...list.getEntries())).observe({ type: "long-animation-frame" }); return true; })()`)
+	frames := evaluated[int](b, `new Promise((done) => {
+		const log = document.querySelector("#log"), step = log.clientHeight / 2;
+		let frames = 0;
+		const next = () => { frames++; log.scrollTop += step; if (log.scrollTop > -1) done(frames); else requestAnimationFrame(next); };
+		requestAnimationFrame(next);
+	})`)
+	long := evaluated[[]float64](b, `new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => seen(long.map((e) => Math.round(e.duration))))))`)
+	n := evaluated[int](b, count)
+	t.Logf("%d messages, scrolled through in %d frames: %d took more than 50 ms: %v", n, frames, len(long), long)
+	if n != 1990 {
+		t.Errorf("%d messages are on the page, want all 1,990", n)
+	}
+}
