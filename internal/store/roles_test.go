@@ -179,6 +179,7 @@ func TestTheServersRoleDoesWhatTheServerNeedsAndNoMore(t *testing.T) {
 		`insert into chat.schema_version (version_id, is_applied) values (99999, true)`, `update chat.schema_version set is_applied = false`,
 		`delete from chat.schema_version`, `delete from chat.users`, `delete from chat.rooms`, `delete from chat.room_heads`, `delete from chat.messages`,
 		`delete from chat.room_events`, `update chat.room_events set kind = 'left'`,
+		`insert into chat.audit_log (table_name, operation) values ('rooms', 'UPDATE')`, `update chat.audit_log set actor = 'bob'`, `insert into chat.message_history default values`, `update chat.message_history set change = 'edited'`,
 		`create table chat.mine (id int)`, `create function chat.mine() returns int language sql return 1`, `create role mine`, `set session_replication_role = replica`,
 		`create trigger mine before insert on chat.messages for each row execute function suppress_redundant_updates_trigger()`,
 		`alter function chat.tell_activity(text, text) security definer`, `drop schema chat cascade`, `alter schema chat rename to mine`,
