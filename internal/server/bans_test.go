@@ -42,6 +42,7 @@ func TestWhoIsBannedFromARoomLosesItOnAllInstancesAndMayDoNothingThere(t *testin
 		t.Fatal(err)
 	}
 	const says = `You are banned from #general until 1 January 2100, 00:00:00 UTC. The reason: it's "spam" <b>`
+	began := time.Now()
 	one.exec(t, `select chat.ban('eve', 'general', reason => 'it''s "spam" <b>', until => '2100-01-01 UTC')`)
 	if f := until(t, eve.program, "left"); f["room"] != "general" || f["reason"] != "banned" {
 		t.Errorf("a program is told %v", f)
@@ -49,6 +50,7 @@ func TestWhoIsBannedFromARoomLosesItOnAllInstancesAndMayDoNothingThere(t *testin
 	if f := read(t, eve.page, "gone"); f.Room != one.roomID(t, "general") || f.Message != "You are banned from this room" {
 		t.Errorf("a page is told %+v", f)
 	}
+	t.Logf("connections to two servers have lost the room %v after the statement began", time.Since(began).Round(time.Millisecond))
 
 	// By the connections that stay.
 	general := one.roomID(t, "general")
