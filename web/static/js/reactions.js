@@ -27,7 +27,8 @@ function Reactions(root, messages, act) {
       chip.hidden = count === 0;
       chip.setAttribute("aria-pressed", want);
       chip.querySelector("b").textContent = count;
-      if (turn) chip.setAttribute("aria-label", `${emojiOf(chip)} ${count}, ${people(chip, me)}`);
+      const label = `${emojiOf(chip)} ${count}, `; // a turn that is done ends with the first of a message's two places
+      if (turn || !chip.getAttribute("aria-label").startsWith(label)) chip.setAttribute("aria-label", label + people(chip, me));
       if (!mine && !whole(chip) && !own.has(chip.value)) learn(article);
     }
     for (const [value, { want }] of turned) if (want && value.startsWith(`${idOf(article)} `)) add(article, value);

@@ -116,8 +116,9 @@ function Room(root) {
     if (!firstNew) return;
     newLine = document.createElement("div");
     newLine.className = "new";
-    newLine.setAttribute("role", "separator");
-    newLine.appendChild(document.createElement("span")).textContent = "New";
+    const said = newLine.appendChild(document.createElement("span"));
+    said.setAttribute("role", "separator");
+    said.textContent = "New";
     const done = newLine.appendChild(document.createElement("button"));
     done.type = "button";
     done.textContent = "Mark as read";
