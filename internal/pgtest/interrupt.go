@@ -69,6 +69,8 @@ func Cleanup(t testing.TB, undo func()) {
 func Interruptible() (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// SIGTERM ends "go test" at once, and with it who reads what is printed: who prints then is not to die of that before all is undone.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ended := make(chan struct{})
 	go func() {
 		received, ok := <-signals
