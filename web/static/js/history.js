@@ -171,8 +171,8 @@ function Past(root, { log, messages, has, hooks }) {
     if (atEnd) {
       const { all, index } = inSight(.8 * screen); // so many at once that it is rare, and so few that it is quick
       if (index < 2) return;
-      const some = all.slice(0, index - 1); // but not what reaches into them
-      if (some.some((article) => article.contains(document.activeElement) && !article.querySelector(".editor"))) log.focus({ preventScroll: true });
+      const some = all.slice(0, index - 1), held = some.find((article) => article.contains(document.activeElement)); // not what reaches into sight
+      if (held && !held.querySelector(".editor")) log.focus({ preventScroll: true });
       drop(some);
       while (!messages.firstElementChild.matches(".message")) messages.firstElementChild.remove();
       hooks.arrange(messages.firstElementChild);

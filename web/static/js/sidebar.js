@@ -70,16 +70,12 @@ const sidebar = (() => {
   function announce(li) {
     const { room } = li.dataset;
     clearTimeout(soon.get(room));
-    soon.set(room, setTimeout(() => {
-      soon.delete(room);
-      if (!li.isConnected || li.dataset.notify === "nothing") return;
-      const { count, forMe } = asks(li);
-      if (forMe || li.dataset.notify === "all" && count) tell(li);
-    }, 2000));
+    soon.set(room, setTimeout(() => { soon.delete(room); tell(li); }, 2000));
   }
   function tell(li) {
-    if (people.quiet() || !("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible" && document.hasFocus()) return;
     const { count, forMe } = asks(li), name = isDirect(li) ? li.dataset.name : `#${li.dataset.name}`;
+    if (!li.isConnected || li.dataset.notify === "nothing" || !(forMe || li.dataset.notify === "all" && count)) return;
+    if (people.quiet() || !("Notification" in window) || Notification.permission !== "granted" || document.visibilityState === "visible" && document.hasFocus()) return;
     let shown;
     try {
       shown = new Notification(name, {
