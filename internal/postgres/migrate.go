@@ -81,6 +81,10 @@ func GrantRights(ctx context.Context, url string) (lacking []string, err error) 
 // MigrateDown takes the latest migration back and returns its version.
 func MigrateDown(ctx context.Context, url string) (version int64, err error) {
 	err = withMigrator(ctx, url, migrations.FS, func(m migrator) (err error) {
+		// Asked before, since a migration may have nothing to take back that its user could be refused.
+		if m.owner != "" && !m.owns {
+			return fmt.Errorf("user %q may not take a migration back: the schema belongs to %q; run `pgchat migrate down` as that user", m.user, m.owner)
+		}
 		version, err = m.step(ctx, (*goose.Provider).Down)
 		if errors.Is(err, goose.ErrNoNextVersion) {
 			return errors.New("there is no migration to take back")

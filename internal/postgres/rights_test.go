@@ -71,7 +71,7 @@ func TestARoleWithCreateOnTheDatabaseMigratesAndAnotherIsToldWhatItLacks(t *test
 	_, err = postgres.Migrate(t.Context(), as(url, "reader"))
 	wantError("migrating as who may only read", err, `belongs to "weak"`, "migrate up")
 	_, err = postgres.MigrateDown(t.Context(), as(url, "reader"))
-	wantError("migrating down as who may only read", err, `user "reader" has not the rights`)
+	wantError("migrating down as who may only read", err, `belongs to "weak"`, "migrate down")
 }
 
 func TestTheTableOfVersionsIsMovedIntoTheSchemaOnce(t *testing.T) {
