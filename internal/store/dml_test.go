@@ -79,6 +79,14 @@ func TestDMLThatWouldBreakAnInvariantIsRefusedWithAReason(t *testing.T) {
 		{restrict, "is not truncated", `truncate chat.search_documents`},
 		{restrict, "is not truncated", `truncate chat.search_progress`},
 		{check, "extra of a new message", `insert into chat.messages (room_id, author_id, body, extra) select room_id, author_id, 'x', '{}' from chat.messages limit 1`},
+		{check, "before that of the message before it", `insert into chat.messages (room_id, author_id, body, created_at) select room_id, author_id, 'x', now() - interval '2 minutes' from chat.messages limit 1`},
+		{check, "before that of the message before it", `insert into chat.messages (room_id, author_id, body, created_at) select r.id, $bob, 'x', now() - n * interval '1 day' from chat.rooms r, generate_series(1, 3) n where r.slug = 'd'`},
+		{check, "before that of the message before it", `insert into chat.messages (room_id, author_id, seq, body, created_at) select room_id, author_id, 4, 'x', now() - interval '1 year' from chat.messages limit 1`},
+		{check, "in the future", `insert into chat.messages (room_id, author_id, body, created_at) select room_id, author_id, 'x', now() + interval '2 minutes' from chat.messages limit 1`},
+		{check, "in the future", `insert into chat.messages (room_id, author_id, body, created_at) select r.id, $bob, 'x', 'infinity' from chat.rooms r where r.slug = 'd'`},
+		{check, "not changed by hand", `delete from chat.mentions`},
+		{check, "not changed by hand", `update chat.mentions set seq = 2`},
+		{check, "not changed by hand", `insert into chat.mentions (user_id, room_id, seq) values ($bob, $room, 1)`},
 		{check, "extra of a message", `update chat.messages set extra = '{"files": []}' where seq = 1`},
 	} {
 		sql := strings.NewReplacer("$eve", "'"+eve.String()+"'", "$bob", "'"+bob.String()+"'", "$room", "'"+room.String()+"'").Replace(c.sql)

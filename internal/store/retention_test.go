@@ -140,22 +140,31 @@ func TestNothingGoesBeforeItsTime(t *testing.T) {
 		kept string
 	}{
 		{"{20,19,3,2}", "3,4"},
-		{"{20,3,19,2}", "2,3,4"},       // an import of what is older
+		{"{20,3,19,2}", "2,3,4"},       // the clock was set back
 		{"{3,20,19}", "1,2,3"},         // behind what is not old enough
 		{"{-400,20,3,2}", "3,4"},       // of the future
 		{"{20,-400,19,2}", "4"},        //
 		{"{20,-400,3,19}", "2,3,4"},    //
-		{"{-1,-2,-3}", "1,2,3"},        // the clock was set back
+		{"{-1,-2,-3}", "1,2,3"},        //
 		{"{20,19,18,17,16,15,14}", ""}, // in several batches
 	} {
 		room := addRoom(t, pool, "r")
-		do(t, pool, `insert into chat.messages (room_id, author_id, body, created_at) select $1, $2, 'x', now() - age * interval '1 day' from unnest($3::int[]) with ordinality a (age, n) order by n`, room, ada, c.ages)
+		tx, err := pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(t, tx, `set local session_replication_role = replica`) // by hand such times are refused
+		do(t, tx, `insert into chat.messages (room_id, seq, author_id, body, created_at) select $1, n, $2, 'x', now() - age * interval '1 day' from unnest($3::int[]) with ordinality a (age, n)`, room, ada, c.ages)
+		do(t, tx, `update chat.room_heads set last_seq = cardinality($2::int[]) where room_id = $1`, room, c.ages)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		do(t, pool, `update chat.rooms set keep_days = 10 where id = $1`, room)
 		for range 10 {
 			retain(t, pool, 4)
 		}
 		wants(t, pool, `select coalesce(string_agg(seq::text, ',' order by seq), '') from chat.messages where room_id = '`+room.String()+`'`, c.kept)
-		wants(t, pool, `select concat_ws(' ', "check", object, detail) from chat.integrity`)
+		wants(t, pool, `select concat_ws(' ', "check", object, detail) from chat.integrity where "check" <> 'created_at'`)
 		do(t, pool, `delete from chat.rooms where id = $1`, room)
 	}
 	for sql, words := range map[string]string{

@@ -26,10 +26,10 @@ SELECT m.room_id, m.seq, ('01920000-0000-7000-8000-' || lpad(to_hex(row_number()
        CASE WHEN m.seq % 20 = 9 THEN '@user-' || (1 + m.seq % 1000) || ' ' ELSE '' END || 'w' || (m.hash & 65535) || ' w' || ((m.hash >> 8) & 4095) || ' w' || ((m.hash >> 12) & 255) || ' and some more words',
        m.created_at, CASE WHEN m.seq % 10 = 3 THEN m.seq / 10 + 1 END,
        CASE WHEN m.seq % 10 = 3 THEN jsonb_build_object('reactions', jsonb_build_array(jsonb_build_object('emoji', '👍', 'count', 1, 'by', jsonb_build_array('user-' || (1 + m.seq % 1000)))))
-            WHEN m.seq % 20 = 4 AND m.seq < m.n THEN jsonb_build_object('thread', jsonb_build_object('count', 1, 'last', now() - interval '2 years' * (1 - (m.seq + 1)::float8 / m.n)))
+            WHEN m.seq % 20 = 4 AND m.seq < m.n THEN jsonb_build_object('thread', jsonb_build_object('count', 1, 'last', now() - interval '730 days' * (1 - (m.seq + 1)::float8 / m.n)))
             WHEN m.seq % 20 = 5 THEN jsonb_build_object('reply', jsonb_build_object('seq', m.seq - 1, 'thread', m.seq - 1))
             WHEN m.seq % 100 = 7 THEN jsonb_build_object('files', jsonb_build_array(jsonb_build_object('id', ('00000000-0000-4000-b' || lpad(to_hex(m.i), 3, '0') || '-' || lpad(to_hex(m.seq), 12, '0'))::uuid, 'name', 'a.txt', 'type', 'text/plain', 'size', 4))) END
-FROM (SELECT r.i, r.id AS room_id, r.n, s AS seq, now() - interval '2 years' * (1 - s::float8 / r.n) AS created_at, hashint8(s * 1000 + r.i)::bigint & 2147483647 AS hash FROM rooms r CROSS JOIN LATERAL generate_series(1, r.n) s) m
+FROM (SELECT r.i, r.id AS room_id, r.n, s AS seq, now() - interval '730 days' * (1 - s::float8 / r.n) AS created_at, hashint8(s * 1000 + r.i)::bigint & 2147483647 AS hash FROM rooms r CROSS JOIN LATERAL generate_series(1, r.n) s) m
 ORDER BY m.created_at, m.room_id;
 INSERT INTO chat.room_heads (room_id, last_seq, last_rev) SELECT id, n, (n + 7) / 10 + 10 FROM rooms;
 INSERT INTO chat.room_events (room_id, rev, after_seq, kind) SELECT r.id, (r.n + 7) / 10 + g, r.n * g / 10, 'joined' FROM rooms r CROSS JOIN generate_series(1, 10) g;
@@ -47,12 +47,13 @@ INSERT INTO chat.instances (id, name, version, heartbeat_at) SELECT ('00000000-0
 INSERT INTO chat.presence (room_id, user_id, instance_id, connections)
 SELECT b.room_id, b.user_id, ('00000000-0000-4000-9000-' || lpad(to_hex(1 + b.n % 4), 12, '0'))::uuid, 1 FROM (SELECT room_id, user_id, row_number() OVER () AS n FROM chat.members) b WHERE b.n % 20 = 0;
 INSERT INTO chat.search_buckets (bucket, starts, newest, messages)
-SELECT b, CASE WHEN b = 1 THEN '-infinity' ELSE now() - interval '2 years' * (1 - (b - 1)::float8 / k) END, now() - interval '2 years' * (1 - b::float8 / k), 32768
+SELECT b, CASE WHEN b = 1 THEN '-infinity' ELSE now() - interval '730 days' * (1 - (b - 1)::float8 / k) END, now() - interval '730 days' * (1 - b::float8 / k), 32768
 FROM (SELECT greatest(1, :messages / 32768) AS k) k CROSS JOIN LATERAL generate_series(1, k) b;
 INSERT INTO chat.search_progress (room_id, seq, rev) SELECT room_id, last_seq, last_rev FROM chat.room_heads;
 DROP INDEX chat.search_documents_terms_idx;
 INSERT INTO chat.search_documents (room_id, seq, created_at, terms)
-SELECT m.room_id, m.seq, m.created_at, array_to_tsvector(ARRAY[b || '/' || split_part(m.body, ' ', 1), b || '/' || split_part(m.body, ' ', 2), b || '/' || split_part(m.body, ' ', 3), b || '#' || right(m.room_id::text, 8), b || '@' || right(m.author_id::text, 8), b || '*'])
+SELECT m.room_id, m.seq, m.created_at, array_to_tsvector(ARRAY(SELECT b || '/' || w FROM string_to_table(translate(m.body, '@-', '  ') || CASE WHEN m.extra ? 'files' THEN ' a txt' ELSE '' END, ' ') w WHERE w <> '')
+    || ARRAY[b || '#' || right(m.room_id::text, 8), b || '@' || right(m.author_id::text, 8), b || '*'] || CASE WHEN m.extra ? 'files' THEN ARRAY[b || '!file'] END)
 FROM (SELECT m.*, to_hex(width_bucket(m.created_at, (SELECT array_agg(starts ORDER BY bucket) FROM chat.search_buckets))) AS b FROM chat.messages m) m;
 CREATE INDEX search_documents_terms_idx ON chat.search_documents USING gin (terms) WITH (fastupdate = off);
 INSERT INTO chat.search_vocabulary (word) SELECT 'w' || i FROM generate_series(1, 65535) i;
