@@ -34,6 +34,18 @@ func TestWhatIsSentToAGroupReachesWhoIsThere(t *testing.T) {
 	if f := pageFrame(t, ada.page, "group"); f["room"] != one.roomID(t, "general") || fmt.Sprint(f["payload"]) != want {
 		t.Errorf("a page is sent %v", f)
 	}
+	// One that no notification holds comes as well, from the table of events, and in its order.
+	one.exec(t, `select chat.group_send('general', to_jsonb(repeat('é', 524282))), chat.group_send('general', '"after it"')`)
+	for name, next := range map[string]func() map[string]any{
+		"a program": func() map[string]any { return until(t, ada.program, "group") }, "a page": func() map[string]any { return pageFrame(t, ada.page, "group") },
+	} {
+		if f := next(); f["payload"] != strings.Repeat("é", 524282) {
+			t.Errorf("%s is sent %.100v instead of the large event", name, f)
+		}
+		if f := next(); f["payload"] != "after it" {
+			t.Errorf("%s is sent %.100v behind the large event", name, f)
+		}
+	}
 	// Who comes later is not sent it, whatever their cursor.
 	one.exec(t, `select chat.post('general', 'ada', 'hello')`)
 	until(t, ada.program, "messages")

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,7 +32,15 @@ func TestWhatIsSentToAGroupIsToldAsItIsUpToTheLimit(t *testing.T) {
 			t.Errorf("told %s (%v), want %q", n.Payload, err, want[i])
 		}
 	}
-	refused(t, pool, "54000", "the event has 7990 bytes, at most 7989 can be sent", `select chat.group_send('r', to_jsonb(repeat('x', 7988)))`)
+	for _, n := range []int{7988, 1048564} { // with the quotes it is two bytes longer
+		do(t, pool, `select chat.group_send('r', to_jsonb(repeat('x', $1)))`, n)
+		notes := heard(t, pool, conn)
+		if len(notes) != 1 || !strings.HasPrefix(notes[0].Payload, "event:") {
+			t.Fatalf("told %v of an event of %d bytes", notes, n+2)
+		}
+		wants(t, pool, `select (payload = '{"event":"' || repeat('x', `+strconv.Itoa(n)+`) || '"}' and expires_at > now() + interval '9 minutes')::text from chat.events where 'event:' || id = '`+notes[0].Payload+`'`, "true")
+	}
+	refused(t, pool, "54000", "the event has 1048567 bytes, at most 1048566 can be sent", `select chat.group_send('r', to_jsonb(repeat('x', 1048565)))`)
 	refused(t, pool, "P0002", "there is no room 'nowhere'", `select chat.group_send('nowhere', '{}')`)
 	do(t, pool, `select chat.group_send('r', null)`)
 	if got := heard(t, pool, conn); len(got) != 1 || got[0].Payload != `{"event":null}` {

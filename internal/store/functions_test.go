@@ -267,3 +267,14 @@ func TestNamesAndTextsAreNeverTakenForSQL(t *testing.T) {
 	}
 	wantWhole(t, pool)
 }
+
+func TestEveryRefusalSaysWhatWasWrongAndWhatToDo(t *testing.T) {
+	pool := pgtest.Pool(t)
+	// A statement ends where a line does: hints have semicolons, too.
+	const refusals = `select p.oid::regprocedure || ': ' || r[1] from pg_proc p cross join lateral regexp_matches(p.prosrc, '(RAISE [a-z][^;]*?USING.*?;)\s*\n', 'g') r where p.pronamespace = 'chat'::regnamespace`
+	wants(t, pool, refusals+` and not (r[1] ~ 'MESSAGE =' and r[1] ~ 'DETAIL =' and r[1] ~ 'HINT =')`)
+	if n := one[int](t, pool, `select count(*) from (`+refusals+`) r`); n < 50 {
+		t.Errorf("only %d refusals were found", n)
+	}
+	wants(t, pool, `select p.oid::regprocedure::text from pg_proc p where p.pronamespace = 'chat'::regnamespace and p.prosrc ~ 'RAISE\s+(EXCEPTION|'')'`)
+}
