@@ -10,13 +10,13 @@ BEGIN
     FOR c IN SELECT * FROM (VALUES
             ('chat.messages_after_insert()', $a$    WITH rooms_told AS (
 $a$,
-             $b$    -- Written just now, as nearly all are; others are compared with those before them.
+             $b$    -- Written just now, as nearly all are: that is right, whatever a clock that was set back has given before. Others are compared with those before them.
     IF EXISTS (SELECT FROM new_messages n WHERE n.created_at NOT BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') THEN
         SELECT n.room_id, n.seq, n.created_at, n.before, n.created_at >= n.before AS future INTO wrong FROM (
             SELECT m.room_id, m.seq, m.created_at,
                    lag(m.created_at, 1, (SELECT p.created_at FROM messages p WHERE p.room_id = m.room_id AND p.seq = m.seq - 1)) OVER (PARTITION BY m.room_id ORDER BY m.seq) AS before
             FROM new_messages m) n
-        WHERE n.created_at < n.before - interval '1 minute' OR n.created_at > clock_timestamp() + interval '1 minute' LIMIT 1;
+        WHERE n.created_at < n.before - interval '1 minute' AND n.created_at < clock_timestamp() - interval '1 minute' OR n.created_at > clock_timestamp() + interval '1 minute' LIMIT 1;
         IF FOUND THEN
             RAISE check_violation USING
                 MESSAGE = format('created_at of a new message in room %s is %s', wrong.room_id, CASE WHEN wrong.future IS FALSE THEN 'before that of the message before it' ELSE 'in the future' END),
@@ -149,13 +149,13 @@ $b$),
     ), shown AS$a$,
              $b$- 1) OVER (ORDER BY m.seq) AS seq_before FROM messages m WHERE m.room_id = integrity_of.room
     ), shown AS$b$),
-            ('chat.messages_after_insert()', $a$    -- Written just now, as nearly all are; others are compared with those before them.
+            ('chat.messages_after_insert()', $a$    -- Written just now, as nearly all are: that is right, whatever a clock that was set back has given before. Others are compared with those before them.
     IF EXISTS (SELECT FROM new_messages n WHERE n.created_at NOT BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') THEN
         SELECT n.room_id, n.seq, n.created_at, n.before, n.created_at >= n.before AS future INTO wrong FROM (
             SELECT m.room_id, m.seq, m.created_at,
                    lag(m.created_at, 1, (SELECT p.created_at FROM messages p WHERE p.room_id = m.room_id AND p.seq = m.seq - 1)) OVER (PARTITION BY m.room_id ORDER BY m.seq) AS before
             FROM new_messages m) n
-        WHERE n.created_at < n.before - interval '1 minute' OR n.created_at > clock_timestamp() + interval '1 minute' LIMIT 1;
+        WHERE n.created_at < n.before - interval '1 minute' AND n.created_at < clock_timestamp() - interval '1 minute' OR n.created_at > clock_timestamp() + interval '1 minute' LIMIT 1;
         IF FOUND THEN
             RAISE check_violation USING
                 MESSAGE = format('created_at of a new message in room %s is %s', wrong.room_id, CASE WHEN wrong.future IS FALSE THEN 'before that of the message before it' ELSE 'in the future' END),

@@ -96,6 +96,18 @@ func TestDMLThatWouldBreakAnInvariantIsRefusedWithAReason(t *testing.T) {
 			t.Errorf("%s: %v (%+v)", c.sql, err, e)
 		}
 	}
+	// Where the clock was set back, what is written now is of now.
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, tx, `set local session_replication_role = replica`)
+	do(t, tx, `update chat.messages set created_at = now() + interval '1 hour' where seq = 3`)
+	do(t, tx, `set local session_replication_role = origin`)
+	do(t, tx, `insert into chat.messages (room_id, author_id, body) select $1, $2, 'x' from generate_series(1, 2)`, room, ada)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	wantWhole(t, pool)
 	wantNoGaps(t, pool)
 }
