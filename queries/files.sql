@@ -35,8 +35,9 @@ SELECT coalesce(thumbnail, '')::bytea AS thumbnail FROM chat.files WHERE id = sq
 SELECT data FROM chat.file_chunks WHERE file_id = sqlc.arg(file_id) AND n = sqlc.arg(n);
 
 -- name: PostFiles :one
-SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_files(sqlc.arg(room_id), sqlc.arg(id), sqlc.arg(author_id), sqlc.arg(body), sqlc.arg(file_ids)::uuid[], sqlc.arg(reply_to));
+SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
+FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
+CROSS JOIN LATERAL chat.post_files(CASE WHEN l.within IS NOT NULL THEN sqlc.arg(room_id)::uuid END, sqlc.arg(id), sqlc.arg(author_id), sqlc.arg(body), sqlc.arg(file_ids)::uuid[], sqlc.arg(reply_to)) p;
 
 -- name: SweepFiles :one
 SELECT chat.sweep_files(make_interval(secs => sqlc.arg(upload_seconds)::float8), make_interval(secs => sqlc.arg(unposted_seconds)::float8), make_interval(secs => sqlc.arg(deleted_seconds)::float8))::bigint AS removed;

@@ -26,5 +26,7 @@ func newWriterMetrics() writerMetrics {
 func (w *Writer) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{w.metrics.batch, w.metrics.commit, w.metrics.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pgchat_writer_queue_messages", Help: "Messages that wait for the next statement.",
-	}, func() float64 { return float64(len(w.queue)) })}
+	}, func() float64 { return float64(len(w.queue)) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pgchat_writer_held_messages", Help: "Messages that wait for rooms which other programs hold in transactions.",
+	}, func() float64 { return float64(w.held.waiting()) })}
 }

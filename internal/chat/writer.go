@@ -51,7 +51,8 @@ func CheckPost(p Post) (Post, error) {
 
 // Writer stores messages by group commit: while one batch is being committed the next one collects, so that a lone
 // message waits for nothing and a busy moment makes larger batches. There is no timer. One goroutine, started by Start
-// and ended by Stop, owns all writing; a second one answers, so that the database does not wait meanwhile.
+// and ended by Stop, owns all writing, but to rooms that another program holds in a transaction: what is for these is stored by a second
+// one when they are free. A third one answers, so that the database does not wait meanwhile.
 type Writer struct {
 	pool    *pgxpool.Pool
 	queries *store.Queries
@@ -59,9 +60,10 @@ type Writer struct {
 	done    chan struct{}
 	abort   context.CancelFunc
 	stored  func(roomID uuid.UUID)
+	held    held
 	metrics writerMetrics
 	load    struct{ batches, messages, largest atomic.Int64 } // since Load was called
-	trouble atomic.Pointer[trouble]                           // why nothing can be stored, set and cleared by the writer's goroutine; nil: it can
+	trouble atomic.Pointer[trouble]                           // why nothing can be stored, set and cleared by who writes; nil: it can
 
 	mu      sync.RWMutex // held for reading while a post enters the queue
 	stopped bool
@@ -70,7 +72,7 @@ type Writer struct {
 // Load returns how many messages wait, and by how many statements how many were stored since it was called before, the largest
 // of which had so many.
 func (w *Writer) Load() (waiting, batches, messages, largest int) {
-	return len(w.queue), int(w.load.batches.Swap(0)), int(w.load.messages.Swap(0)), int(w.load.largest.Swap(0))
+	return len(w.queue) + w.held.waiting(), int(w.load.batches.Swap(0)), int(w.load.messages.Swap(0)), int(w.load.largest.Swap(0))
 }
 
 type pending struct {
@@ -80,7 +82,7 @@ type pending struct {
 
 // NewWriter writes through pool.
 func NewWriter(pool *pgxpool.Pool) *Writer {
-	return &Writer{pool: pool, queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{}), metrics: newWriterMetrics()}
+	return &Writer{pool: pool, queries: store.New(pool), queue: make(chan pending, queueLength), done: make(chan struct{}), held: newHeld(), metrics: newWriterMetrics()}
 }
 
 // OnStored has tell called for each message that is stored, before its sender is answered; it must not block. The writer is
@@ -93,7 +95,11 @@ func (w *Writer) Start(ctx context.Context) {
 	stored := make(chan stored, 1)
 	go func() {
 		defer close(stored)
+		var held sync.WaitGroup
+		held.Go(func() { w.writeHeld(ctx, stored) })
 		w.run(ctx, stored)
+		close(w.held.woken)
+		held.Wait()
 	}()
 	go func() {
 		defer close(w.done)
@@ -123,7 +129,7 @@ func (w *Writer) Stop(ctx context.Context) error {
 	}
 }
 
-// Submit queues a post and returns at once; posts of one caller are stored in the order of their calls. The answer comes
+// Submit queues a post and returns at once; posts of one caller to a room are stored in the order of their calls. The answer comes
 // from a goroutine of the writer's and must not block: the message's seq, or an [Error] or a failure of the database. A post
 // that cannot be queued is answered before Submit returns.
 func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
@@ -141,8 +147,12 @@ func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 	case w.queue <- pending{p, answer}:
 	default:
 		w.metrics.refused.Inc()
-		answer(0, Errorf(Busy, "The server has too much to do. Send the message again in a moment."))
+		answer(0, errBusy())
 	}
+}
+
+func errBusy() error {
+	return Errorf(Busy, "The server has too much to do. Send the message again in a moment.")
 }
 
 // Post checks the body, queues the post and waits for its seq. When ctx ends first the message may still be stored:
@@ -166,40 +176,70 @@ func (w *Writer) Post(ctx context.Context, p Post) (int64, error) {
 	}
 }
 
-func (w *Writer) run(ctx context.Context, out chan<- stored) {
-	var held *pending                                // taken from the queue, but not for the batch before
-	ids := make(map[uuid.UUID]struct{}, batchLength) // of the batch
-	for {
-		batch := make([]pending, 0, 16)
-		clear(ids)
-		if held != nil {
-			batch, held = append(batch, *held), nil
-		} else if p, ok := w.first(ctx); ok {
-			batch = append(batch, p)
-		} else {
-			return
+// batch is what one statement stores.
+type batch struct {
+	posts []pending
+	ids   map[uuid.UUID]struct{}
+	bytes int // of bodies
+}
+
+// begin makes it empty. What it had stays with whoever has it.
+func (b *batch) begin() {
+	if b.ids == nil {
+		b.ids = make(map[uuid.UUID]struct{}, batchLength)
+	}
+	b.posts, b.bytes = make([]pending, 0, 16), 0
+	clear(b.ids)
+}
+
+// add reports whether the post can be stored with the others; the first one always can. What has files is stored alone.
+func (b *batch) add(p pending) bool {
+	if len(b.posts) > 0 {
+		_, twice := b.ids[p.ID]
+		if twice || len(b.posts) == batchLength || b.bytes+len(p.Body) > batchBytes || len(p.Files) > 0 || len(b.posts[0].Files) > 0 {
+			return false
 		}
-		bytes := len(batch[0].Body)
-		ids[batch[0].ID] = struct{}{}
+	}
+	b.posts, b.bytes = append(b.posts, p), b.bytes+len(p.Body)
+	b.ids[p.ID] = struct{}{}
+	return true
+}
+
+func (w *Writer) run(ctx context.Context, out chan<- stored) {
+	var next *pending // taken from the queue, but not for the batch before
+	var b batch
+	for {
+		b.begin()
+		if next == nil {
+			p, ok := w.first(ctx)
+			if !ok {
+				return
+			}
+			next = &p
+		}
+		if !w.held.follows(*next) {
+			b.add(*next)
+		}
+		next = nil
 	collect:
-		for len(batch) < batchLength && len(batch[0].Files) == 0 {
+		for len(b.posts) > 0 && len(b.posts) < batchLength && len(b.posts[0].Files) == 0 {
 			select {
 			case p, ok := <-w.queue:
-				if !ok {
+				switch {
+				case !ok:
+					break collect
+				case w.held.follows(p):
+				case !b.add(p):
+					next = &p
 					break collect
 				}
-				bytes += len(p.Body)
-				if _, twice := ids[p.ID]; twice || bytes > batchBytes || len(p.Files) > 0 { // what has files is stored alone
-					held = &p
-					break collect
-				}
-				ids[p.ID] = struct{}{}
-				batch = append(batch, p)
 			default:
 				break collect
 			}
 		}
-		w.write(ctx, batch, out)
+		if len(b.posts) > 0 {
+			w.held.add(w.write(ctx, b.posts, out))
+		}
 	}
 }
 
@@ -219,15 +259,23 @@ func (w *Writer) first(ctx context.Context) (pending, bool) {
 	}
 }
 
-// write stores the batch and has everyone in it answered. It tries again for a moment while the database cannot be reached,
+// write stores the batch and has everyone in it answered, but whose rooms are held: their posts are returned, and none of a room is stored
+// that comes after one of them. It tries again for a moment while the database cannot be reached,
 // which is safe because an id is stored once; a batch that the database refuses is written post by post, so that a bad one
 // fails alone. While nothing can be stored everyone is told at once.
-func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) {
+func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) (held []pending) {
 	if t := w.trouble.Load(); t != nil && t.probe {
 		out <- stored{batch: batch, err: t.err} // it was queued before that was known
-		return
+		return nil
 	}
 	rows, err := w.store(ctx, batch)
+	if locked(err) && ctx.Err() == nil {
+		var free []pending
+		if free, held = w.part(ctx, batch); len(free) > 0 {
+			held = append(held, w.write(ctx, free, out)...)
+		}
+		return held
+	}
 	t := troubleOf(err)
 	if t != nil || err == nil {
 		w.trouble.Store(t)
@@ -237,17 +285,23 @@ func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) 
 		err = errors.Join(t.err, err)
 	case err != nil && len(batch) > 1:
 		for _, p := range batch {
-			w.write(ctx, []pending{p}, out)
+			if slices.ContainsFunc(held, func(h pending) bool { return h.RoomID == p.RoomID }) {
+				held = append(held, p)
+				continue
+			}
+			held = append(held, w.write(ctx, []pending{p}, out)...)
 		}
-		return
+		return held
 	}
 	if err == nil {
 		n := int64(len(batch))
 		w.load.batches.Add(1)
 		w.load.messages.Add(n)
-		w.load.largest.Store(max(n, w.load.largest.Load())) // this goroutine alone makes it larger
+		for largest := w.load.largest.Load(); n > largest && !w.load.largest.CompareAndSwap(largest, n); largest = w.load.largest.Load() {
+		}
 	}
 	out <- stored{batch, rows, err}
+	return nil
 }
 
 // stored is a batch and what became of it.

@@ -170,8 +170,9 @@ func (q *Queries) FileThumbnail(ctx context.Context, id uuid.UUID) ([]byte, erro
 }
 
 const postFiles = `-- name: PostFiles :one
-SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_files($1, $2, $3, $4, $5::uuid[], $6)
+SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
+FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
+CROSS JOIN LATERAL chat.post_files(CASE WHEN l.within IS NOT NULL THEN $1::uuid END, $2, $3, $4, $5::uuid[], $6) p
 `
 
 type PostFilesParams struct {

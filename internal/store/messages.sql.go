@@ -127,6 +127,34 @@ func (q *Queries) Heads(ctx context.Context, roomIds []uuid.UUID) ([]HeadsRow, e
 	return items, nil
 }
 
+const heldRooms = `-- name: HeldRooms :many
+WITH free AS MATERIALIZED (
+    SELECT h.room_id FROM chat.room_heads h WHERE h.room_id = ANY ($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT h.room_id FROM chat.room_heads h WHERE h.room_id = ANY ($1::uuid[]) AND h.room_id NOT IN (SELECT f.room_id FROM free f)
+`
+
+// Those of the rooms in which nobody can post at the moment, since a transaction holds their head.
+func (q *Queries) HeldRooms(ctx context.Context, roomIds []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, heldRooms, roomIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var room_id uuid.UUID
+		if err := rows.Scan(&room_id); err != nil {
+			return nil, err
+		}
+		items = append(items, room_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const messageForChange = `-- name: MessageForChange :one
 SELECT m.seq, m.author_id, (m.deleted_at IS NOT NULL)::boolean AS deleted, (m.body = '')::boolean AS erased, coalesce(m.deleted_by = $1, false)::boolean AS deleted_by_user,
        (r.archived_at IS NOT NULL)::boolean AS archived, (b.user_id IS NOT NULL)::boolean AS member, chat.banned(u.id, r.id)::boolean AS banned,
@@ -295,8 +323,9 @@ func (q *Queries) NewestMessages(ctx context.Context, arg NewestMessagesParams) 
 }
 
 const postBatch = `-- name: PostBatch :many
-SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_batch($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], tell => false)
+SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
+FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
+CROSS JOIN LATERAL chat.post_batch(CASE WHEN l.within IS NOT NULL THEN $1::uuid[] END, $2::uuid[], $3::uuid[], $4::text[], tell => false) p
 `
 
 type PostBatchParams struct {
@@ -312,6 +341,8 @@ type PostBatchRow struct {
 	Seq     int64
 }
 
+// Fails where it has to wait for a lock for long, such as for a room's head that a transaction of another program holds. The function is called
+// after the setting, on which an argument depends.
 func (q *Queries) PostBatch(ctx context.Context, arg PostBatchParams) ([]PostBatchRow, error) {
 	rows, err := q.db.Query(ctx, postBatch,
 		arg.RoomIds,
@@ -338,8 +369,9 @@ func (q *Queries) PostBatch(ctx context.Context, arg PostBatchParams) ([]PostBat
 }
 
 const postReplies = `-- name: PostReplies :many
-SELECT ord::bigint AS ord, outcome::text AS outcome, coalesce(seq, 0)::bigint AS seq
-FROM chat.post_replies($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], tell => false)
+SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
+FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
+CROSS JOIN LATERAL chat.post_replies(CASE WHEN l.within IS NOT NULL THEN $1::uuid[] END, $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], tell => false) p
 `
 
 type PostRepliesParams struct {

@@ -1,0 +1,192 @@
+package chat_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgchat/pgchat/internal/chat"
+	"github.com/pgchat/pgchat/internal/pgtest"
+)
+
+// hold begins a transaction that has posted to the room.
+func hold(t *testing.T, pool *pgxpool.Pool, room uuid.UUID) pgx.Tx {
+	t.Helper()
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `insert into chat.messages (room_id, author_id, body) select $1, id, 'held' from chat.users limit 1`, room); err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
+func end(t *testing.T, tx pgx.Tx) {
+	t.Helper()
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func addRooms(t *testing.T, pool *pgxpool.Pool, n int) (ids []uuid.UUID) {
+	t.Helper()
+	for i := range n {
+		var id uuid.UUID
+		if err := pool.QueryRow(t.Context(), `insert into chat.rooms (slug, name, everyone) values ($1, $1, true) returning id`, fmt.Sprintf("room-%d", i)).Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func TestARoomThatAnotherTransactionHoldsHoldsUpNoOther(t *testing.T) {
+	pool := pgtest.Pool(t)
+	w, ada := startWriter(t, pool), addUser(t, pool, "ada")
+	rooms := addRooms(t, pool, 3)
+	type answer struct {
+		seq int64
+		err error
+	}
+	submit := func(room uuid.UUID, body string) <-chan answer {
+		answers := make(chan answer, 1)
+		w.Submit(chat.Post{RoomID: room, ID: uuid.New(), AuthorID: ada, Body: body}, func(seq int64, err error) { answers <- answer{seq, err} })
+		return answers
+	}
+	stored := func(what string, answers <-chan answer, seq int64) {
+		t.Helper()
+		if got := <-answers; got.seq != seq || got.err != nil {
+			t.Errorf("%s: seq %d, error %v; want %d", what, got.seq, got.err, seq)
+		}
+	}
+	one, two := hold(t, pool, rooms[0]), hold(t, pool, rooms[1])
+	var first, second, others []<-chan answer
+	for i := range 5 {
+		first, second, others = append(first, submit(rooms[0], fmt.Sprint(i))), append(second, submit(rooms[1], fmt.Sprint(i))), append(others, submit(rooms[2], fmt.Sprint(i)))
+	}
+	for i, a := range others {
+		stored("a room that nobody holds", a, int64(i+1))
+	}
+	stored("a room that nobody holds, afterwards", submit(rooms[2], "and again"), 6)
+	if n, _, _, _ := w.Load(); n != 10 {
+		t.Errorf("%d messages wait, want 10", n)
+	}
+	end(t, two)
+	for i, a := range second {
+		stored("the room that is free again", a, int64(i+2))
+	}
+	first = append(first, submit(rooms[0], "behind them"))
+	end(t, one)
+	for i, a := range first {
+		stored("the room that was free later", a, int64(i+2))
+	}
+
+	// Who waits for too long is told, and nobody else.
+	one = hold(t, pool, rooms[0])
+	told := submit(rooms[0], "too long")
+	stored("meanwhile", submit(rooms[2], "meanwhile"), 7)
+	if err := w.Ready(); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, (<-told).err, chat.Unavailable)
+	if err := w.Ready(); err != nil {
+		t.Error(err)
+	}
+	end(t, one)
+	stored("after all", submit(rooms[0], "after all"), 9)
+}
+
+// A lock of something else than a room's head is waited for as well, and ends for all.
+func TestAMessageThatIsAnsweredIsWaitedFor(t *testing.T) {
+	pool := pgtest.Pool(t)
+	w, ada := startWriter(t, pool), addUser(t, pool, "ada")
+	rooms := addRooms(t, pool, 2)
+	if _, err := w.Post(t.Context(), chat.Post{RoomID: rooms[0], ID: uuid.New(), AuthorID: ada, Body: "a question"}); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `select from chat.messages for update`); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	w.Submit(chat.Post{RoomID: rooms[0], ID: uuid.New(), AuthorID: ada, Body: "an answer", ReplyTo: 1}, func(_ int64, err error) { answered <- err })
+	if _, err := w.Post(t.Context(), chat.Post{RoomID: rooms[1], ID: uuid.New(), AuthorID: ada, Body: "elsewhere"}); err != nil {
+		t.Error(err)
+	}
+	end(t, tx)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
+// Rooms are held and let go all the time; what is posted to each stays in its order.
+func TestTheOrderStaysWhileRoomsAreHeldNowAndThen(t *testing.T) {
+	pool := pgtest.Pool(t)
+	w, ada := startWriter(t, pool), addUser(t, pool, "ada")
+	rooms := addRooms(t, pool, 3)
+	stop := make(chan struct{})
+	var holding, posting sync.WaitGroup
+	var held atomic.Int64
+	holding.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			tx, err := pool.Begin(t.Context())
+			if err == nil {
+				_, err = tx.Exec(t.Context(), `select from chat.room_heads where room_id = $1 for update`, rooms[i%3])
+			}
+			if err == nil {
+				_, err = tx.Exec(t.Context(), `select pg_sleep(0.4)`) // longer than the writer waits
+			}
+			if err == nil {
+				err = tx.Rollback(t.Context())
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			held.Add(1)
+		}
+	})
+	last := make([]int64, len(rooms)) // seq of each room's latest answer
+	for n, room := range rooms {
+		posting.Go(func() {
+			for posted := int64(0); held.Load() < 6; posted = last[n] {
+				var answered sync.WaitGroup
+				for range 20 {
+					answered.Add(1)
+					w.Submit(chat.Post{RoomID: room, ID: uuid.New(), AuthorID: ada, Body: "x"}, func(seq int64, err error) {
+						defer answered.Done()
+						if err != nil || seq != last[n]+1 {
+							t.Errorf("room %d: seq %d after %d, error %v", n, seq, last[n], err)
+						}
+						last[n] = seq
+					})
+				}
+				if answered.Wait(); last[n] != posted+20 {
+					t.Errorf("room %d: its newest message is %d after %d and 20 more", n, last[n], posted)
+					return
+				}
+			}
+		})
+	}
+	posting.Wait()
+	close(stop)
+	holding.Wait()
+	if slices.Contains(last, 0) {
+		t.Errorf("newest messages are %v", last)
+	}
+}
