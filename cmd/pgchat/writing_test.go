@@ -1,8 +1,11 @@
 package main_test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -114,6 +117,67 @@ func TestWhatIsTypedIsCompletedFormattedAndCommanded(t *testing.T) {
 	b.until(`document.activeElement.value === "/help is a command @edgar "`)
 	b.do(chromedp.KeyEvent("\r"))
 	b.sees("/help is a command @edgar")
+}
+
+// Each does what it says with what is selected, in the composer and in the editor of a message.
+func TestEachButtonOfTheFormattingBarWritesItsMarks(t *testing.T) {
+	site, _ := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	want := map[string]string{
+		"bold": "**x**", "italic": "*x*", "strike": "~~x~~", "code": "`x`", "block": "```\nx\n```", "link": "[x](https://)", "quote": "> x", "list": "- x", "numbers": "1. x",
+	}
+	all := func(form string) {
+		t.Helper()
+		b.until(`document.querySelectorAll("%s .format-bar [data-act]").length === %d`, form, len(want))
+		for act, text := range want {
+			b.until(`((area) => { area.value = "x"; area.focus(); area.select(); return document.activeElement === area; })(document.querySelector("%s textarea"))`, form)
+			b.do(chromedp.Click(chromedp.CSS(form + " .format-bar [data-act=" + act + "]")))
+			b.until(`document.querySelector("%s textarea").value === %q`, form, text)
+			b.until(`document.activeElement === document.querySelector("%s textarea")`, form)
+		}
+	}
+	b.do(chromedp.Click(chromedp.CSS("#format")))
+	all(".composer")
+	b.until(`(document.querySelector("#body").value = "", true)`)
+	b.say("hello")
+	b.sees("hello")
+	b.do(chromedp.Focus(chromedp.CSS("#body")), chromedp.KeyEvent(kb.ArrowUp))
+	b.until(`document.activeElement.closest(".editor")`)
+	all(".editor")
+	b.screenshot("editor")
+	b.accessible("an editor with its bar")
+	b.until(`((area) => { area.value = "hi "; area.focus(); area.setSelectionRange(3, 3); return true; })(document.querySelector(".editor textarea"))`)
+	b.do(chromedp.Click(chromedp.CSS(".editor [aria-haspopup=dialog]")))
+	b.until(`document.querySelector(".picker[open] [role=option]")`)
+	b.do(chromedp.KeyEvent("tada"))
+	b.until(`document.querySelector(".picker[open] [role=option][aria-label=tada]")`)
+	b.do(chromedp.KeyEvent("\r"))
+	b.until(`document.querySelector(".editor textarea").value.includes("🎉")`)
+	b.do(chromedp.Click(chromedp.CSS(".editor [aria-controls]")))
+	b.until(`document.querySelector(".editor .format-bar").hidden && document.activeElement.closest(".editor textarea")`)
+	b.do(chromedp.KeyEvent(" hello again"))
+	b.do(chromedp.Click(chromedp.CSS(".editor .primary")))
+	b.until(`!document.querySelector(".editor")`)
+	b.sees("hi 🎉 hello again")
+}
+
+// Who asked for less motion sees none: nothing is faded, slid or turned.
+func TestWhoWantsLessMotionSeesNone(t *testing.T) {
+	site, _ := one(t)
+	b := openBrowser(t)
+	b.signUp(site.address, "ada")
+	b.say("hello")
+	b.sees("hello")
+	const moving = `[...document.querySelectorAll("*")].flatMap((e) => ["", "::before", "::after"].map((part) => getComputedStyle(e, part)))
+		.filter((s) => s.transitionDuration.split(", ").some((d) => parseFloat(d) > 0) || s.animationName !== "none").length`
+	for _, c := range []struct{ wants, moves string }{{"no-preference", "> 0"}, {"reduce", "=== 0"}} {
+		b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: c.wants}}})
+			return chromedp.Void{}, err
+		})
+		b.until(`%s %s`, moving, c.moves)
+	}
 }
 
 func TestAThreadHasTheButtonsOfTheRoomsComposer(t *testing.T) {

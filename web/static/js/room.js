@@ -258,6 +258,13 @@ function Room(root) {
       <div class="row"><button class="primary">Save</button><button type="button" class="cancel">Cancel</button></div>`;
     const area = editor.querySelector("textarea"), error = editor.querySelector(".field-error");
     area.value = text;
+    // The composer's buttons, of its own.
+    const [bar, ...buttons] = document.querySelectorAll("form:has(> .format-bar) :is(.format-bar, .composer-foot > .icon-button:is([aria-controls], [aria-haspopup]))");
+    for (const [i, now] of (bar ? [bar, ...buttons.slice(0, 2)] : []).map((b) => b.cloneNode(true)).entries()) {
+      now.id = `${["format-bar", "format", "emoji"][i]}-${id}`;
+      if (i === 1) now.setAttribute("aria-controls", `format-bar-${id}`);
+      if (i === 0) area.after(now); else editor.querySelector(".row").append(now);
+    }
     article.querySelector(".said").append(editor);
     article.classList.add("editing");
     const close = () => { // the message may have been swapped meanwhile

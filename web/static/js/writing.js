@@ -196,10 +196,10 @@ function Writing(area, { slug, box, send, room }) {
     insert(from, to, `[${text}](${pasted})`);
   });
 
-  // --- the buttons, which an editor has not ---------------------------------------------------------------------------------
+  // --- the buttons ----------------------------------------------------------------------------------------------------------
   const bar = box.querySelector(".format-bar");
   if (bar) {
-    const [format, emoji] = box.querySelectorAll(".composer-foot > :is([aria-controls], [aria-haspopup])");
+    const [format, emoji] = box.querySelectorAll("button:is([aria-controls], [aria-haspopup])");
     const show = (shown) => {
       bar.hidden = !shown;
       format.setAttribute("aria-expanded", shown);
