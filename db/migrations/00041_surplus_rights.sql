@@ -114,5 +114,8 @@ COMMENT ON COLUMN chat.surplus_rights.statement IS 'What takes it back, and leav
 END $$;
 -- +goose StatementEnd
 
+COMMENT ON COLUMN chat.table_sizes.dead IS 'About how many rows are dead: the next vacuum frees them. Autovacuum comes beyond autovacuum_vacuum_threshold + autovacuum_vacuum_scale_factor × rows, as set for the table, else for the server: usually 50 and a fifth of the rows. Beyond twice that, and 10,000, it does not keep up, and "pgchat doctor" warns.';
+
 -- +goose Down
+COMMENT ON COLUMN chat.table_sizes.dead IS 'About how many rows are dead: the next vacuum frees them. Many more than a fifth of rows: autovacuum does not keep up.';
 DROP VIEW chat.surplus_rights;

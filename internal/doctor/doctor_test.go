@@ -412,6 +412,68 @@ func TestWhatIsWrongWithTheSchemaIsFoundAndMended(t *testing.T) {
 	found("migrations", Error, "there is no schema chat", `drop schema chat cascade`)
 }
 
+// Autovacuum comes beyond a threshold and a share of the rows, the table's own or the server's. Where twice as many are dead it should have come.
+func TestDeadRowsAreTooManyWhereAutovacuumIsLate(t *testing.T) {
+	_, url := pgtest.Cluster(t)
+	conn := pgtest.Connect(t, url)
+	exec(t, conn, `alter table chat.instances set (autovacuum_enabled = off)`, `insert into chat.instances (id, name, version) select gen_random_uuid(), 'n' || n, '' from generate_series(1, 1000) n`,
+		`vacuum (analyze) chat.instances`)
+	cfg := usual(url)
+	dead := 0
+	late := func() bool {
+		t.Helper()
+		return slices.ContainsFunc(of(t, examine(t, cfg), "bloat").Findings, func(f Finding) bool {
+			return strings.Contains(f.What, fmt.Sprintf("chat.instances has %d dead rows", dead))
+		})
+	}
+	// upTo has so many rows dead.
+	upTo := func(n int) {
+		t.Helper()
+		exec(t, conn, fmt.Sprintf(`delete from chat.instances where name in (select name from chat.instances order by name limit %d)`, n-dead), `select pg_stat_force_next_flush()`, `select 1`)
+		dead = n
+		becomes(t, conn, fmt.Sprintf(`select n_dead_tup = %d from pg_stat_user_tables where relid = 'chat.instances'::regclass`, n))
+	}
+	check := func(what string, due int) {
+		t.Helper()
+		if upTo(2 * due); late() {
+			t.Errorf("%s: %d are too many", what, dead)
+		}
+		if upTo(2*due + 1); !late() {
+			t.Errorf("%s: %d are not too many", what, dead)
+		}
+	}
+	upTo(50)
+	if late() {
+		t.Error("so few are too many")
+	}
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_threshold = 10, autovacuum_vacuum_scale_factor = 0)`)
+	if late() {
+		t.Error("fewer than the limit are too many")
+	}
+	cfg.Limits.Dead = 49
+	if !late() {
+		t.Error("more than the limit are not too many")
+	}
+	cfg.Limits.Dead = 0
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_threshold = 10, autovacuum_vacuum_scale_factor = 0.05)`)
+	check("by what is set for the table", 60)
+	exec(t, conn, `alter table chat.instances reset (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor)`, `alter system set autovacuum_vacuum_threshold = 20`, `alter system set autovacuum_vacuum_scale_factor = 0.1`, `select pg_reload_conf()`)
+	becomes(t, conn, `select current_setting('autovacuum_vacuum_threshold') = '20' and current_setting('autovacuum_vacuum_scale_factor') = '0.1'`)
+	check("by what is set for the server", 120)
+	exec(t, conn, `alter system reset all`, `select pg_reload_conf()`)
+	becomes(t, conn, `select current_setting('autovacuum_vacuum_threshold') = '50'`)
+	check("by what is usual", 250)
+	if conn.PgConn().ParameterStatus("server_version") < "18" {
+		return
+	}
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_max_threshold = 300, autovacuum_vacuum_scale_factor = 1)`)
+	check("by the most that there may be", 300)
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_max_threshold = -1)`)
+	if late() {
+		t.Error("by no most that there may be: too many")
+	}
+}
+
 func TestWhatCannotBeLookedAtIsSaid(t *testing.T) {
 	url := pgtest.URL(t)
 	// Who reads only sees as much as they may, and nothing fails for that.
