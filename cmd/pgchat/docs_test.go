@@ -96,7 +96,8 @@ const company = `
 	insert into chat.tokens (user_id, name, token_hash) values (chat.find_user('pipeline'), 'deploys', sha256('deploys')), (chat.find_user('pipeline'), 'builds', sha256('builds'));
 	insert into chat.sessions (token_hash, user_id, created_at, expires_at, user_agent)
 		select sha256(age::text::bytea), chat.find_user('bob'), now() - age, now() + interval '20 days', 'Firefox' from unnest('{1 hour,9 days}'::interval[]) age;
-	select chat.index_messages(1000);`
+	select chat.index_messages(1000);
+	grant select on chat.sessions to chat_readonly;`
 
 // effects are what is to be true after blocks of docs/sql.md, by a text in them.
 var effects = map[string]string{
@@ -118,6 +119,7 @@ var effects = map[string]string{
 		and (select count(*) from chat.members where room_id = chat.find_room('operations')) = (select count(*) from chat.users)`,
 	"delete from chat.tokens":          `(select string_agg(name, ' ') from chat.tokens) = 'builds' and (select count(*) from chat.sessions where user_id = chat.find_user('bob')) = 1`,
 	"from chat.audit_log order by":     `exists (select from chat.audit_log where actor = 'ada' and table_name = 'messages') and exists (select from chat.audit_log where table_name = 'members')`,
+	"from chat.surplus_rights \\gexec": `not exists (select from chat.surplus_rights) and not has_column_privilege('chat_readonly', 'chat.sessions', 'token_hash', 'SELECT') and has_column_privilege('chat_readonly', 'chat.sessions', 'user_agent', 'SELECT')`,
 	"chat.withdraw()":                  `not exists (select from chat.announcements)`,
 	"chat.post('releases', 'pipeline'": `exists (select from chat.messages where author_id = chat.find_user('pipeline') and body ~ '^[1-9][0-9]* messages in [1-9][0-9]* rooms')`,
 	"create temp table history": `(select count(*) > 10 and min(created_at) < now() - interval '5 days' and bool_and(in_order) from (

@@ -68,7 +68,7 @@ type Limits struct {
 	Transaction time.Duration // in a transaction at all
 	Queue       float64       // share of the queue of notifications that is in use
 	Clock       time.Duration // difference of two clocks
-	Dead        int64         // dead rows of a table, where they are more than the living
+	Dead        int64         // dead rows of a table, where autovacuum should have come for them long ago
 	Size        int64         // bytes of a table of few rows
 	WAL         int64         // bytes that a standby lacks, or a slot holds
 	Echo        time.Duration // for a notification to come back

@@ -362,8 +362,13 @@ func TestWhatIsWrongWithTheSchemaIsFoundAndMended(t *testing.T) {
 	fine("schema")
 
 	exec(t, conn, found("rights", Warning, "chat_app lacks its right to TABLE chat.messages: SELECT, INSERT, UPDATE", `revoke insert on chat.messages from chat_app`))
-	exec(t, conn, found("rights", Warning, "everybody (PUBLIC) has SELECT on chat.sessions", `grant select on chat.sessions to public`))
+	// More than they should have: what can read a secret or write is worse than the rest.
+	exec(t, conn, found("rights", Error, "everybody (PUBLIC) has SELECT on chat.sessions", `grant select on chat.sessions to public`))
 	exec(t, conn, found("rights", Warning, "everybody (PUBLIC) has EXECUTE on chat.mine()", `create function chat.mine() returns int language sql return 1`))
+	exec(t, conn, found("rights", Error, "chat_readonly has SELECT (password_hash) on chat.users", `grant select (password_hash) on chat.users to chat_readonly`))
+	exec(t, conn, found("rights", Error, "chat_app has DELETE on chat.messages", `grant delete on chat.messages to chat_app`))
+	exec(t, conn, found("rights", Warning, "chat_readonly has GRANT OPTION FOR SELECT on chat.rooms", `grant select on chat.rooms to chat_readonly with grant option`))
+	exec(t, conn, found("rights", Error, "chat_app owns chat.pins", `alter table chat.pins owner to chat_app`))
 	fine("rights")
 
 	exec(t, conn, found("bloat", Warning, "autovacuum is off for chat.sessions", `alter table chat.sessions set (autovacuum_enabled = false)`))
@@ -390,6 +395,8 @@ func TestWhatIsWrongWithTheSchemaIsFoundAndMended(t *testing.T) {
 	found("integrity", Error, view+" has a row", `set session_replication_role = replica`, `delete from chat.messages where seq = 3`, `reset session_replication_role`)
 
 	found("schema", Error, "function chat.tell_activity(text, text) is missing", `drop function chat.tell_activity(text, text)`)
+	found("schema", Error, "view chat.surplus_rights is missing", `drop view chat.surplus_rights`, `grant select on chat.sessions to public`)
+	fine("rights") // as far as can be seen without it
 
 	found("migrations", Error, "99999 were applied", `insert into chat.schema_version (version_id, is_applied) values (99999, true)`)
 	exec(t, conn, `delete from chat.schema_version where version_id = 99999`)
@@ -403,6 +410,68 @@ func TestWhatIsWrongWithTheSchemaIsFoundAndMended(t *testing.T) {
 		}
 	}
 	found("migrations", Error, "there is no schema chat", `drop schema chat cascade`)
+}
+
+// Autovacuum comes beyond a threshold and a share of the rows, the table's own or the server's. Where twice as many are dead it should have come.
+func TestDeadRowsAreTooManyWhereAutovacuumIsLate(t *testing.T) {
+	_, url := pgtest.Cluster(t)
+	conn := pgtest.Connect(t, url)
+	exec(t, conn, `alter table chat.instances set (autovacuum_enabled = off)`, `insert into chat.instances (id, name, version) select gen_random_uuid(), 'n' || n, '' from generate_series(1, 1000) n`,
+		`vacuum (analyze) chat.instances`)
+	cfg := usual(url)
+	dead := 0
+	late := func() bool {
+		t.Helper()
+		return slices.ContainsFunc(of(t, examine(t, cfg), "bloat").Findings, func(f Finding) bool {
+			return strings.Contains(f.What, fmt.Sprintf("chat.instances has %d dead rows", dead))
+		})
+	}
+	// upTo has so many rows dead.
+	upTo := func(n int) {
+		t.Helper()
+		exec(t, conn, fmt.Sprintf(`delete from chat.instances where name in (select name from chat.instances order by name limit %d)`, n-dead), `select pg_stat_force_next_flush()`, `select 1`)
+		dead = n
+		becomes(t, conn, fmt.Sprintf(`select n_dead_tup = %d from pg_stat_user_tables where relid = 'chat.instances'::regclass`, n))
+	}
+	check := func(what string, due int) {
+		t.Helper()
+		if upTo(2 * due); late() {
+			t.Errorf("%s: %d are too many", what, dead)
+		}
+		if upTo(2*due + 1); !late() {
+			t.Errorf("%s: %d are not too many", what, dead)
+		}
+	}
+	upTo(50)
+	if late() {
+		t.Error("so few are too many")
+	}
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_threshold = 10, autovacuum_vacuum_scale_factor = 0)`)
+	if late() {
+		t.Error("fewer than the limit are too many")
+	}
+	cfg.Limits.Dead = 49
+	if !late() {
+		t.Error("more than the limit are not too many")
+	}
+	cfg.Limits.Dead = 0
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_threshold = 10, autovacuum_vacuum_scale_factor = 0.05)`)
+	check("by what is set for the table", 60)
+	exec(t, conn, `alter table chat.instances reset (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor)`, `alter system set autovacuum_vacuum_threshold = 20`, `alter system set autovacuum_vacuum_scale_factor = 0.1`, `select pg_reload_conf()`)
+	becomes(t, conn, `select current_setting('autovacuum_vacuum_threshold') = '20' and current_setting('autovacuum_vacuum_scale_factor') = '0.1'`)
+	check("by what is set for the server", 120)
+	exec(t, conn, `alter system reset all`, `select pg_reload_conf()`)
+	becomes(t, conn, `select current_setting('autovacuum_vacuum_threshold') = '50'`)
+	check("by what is usual", 250)
+	if conn.PgConn().ParameterStatus("server_version") < "18" {
+		return
+	}
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_max_threshold = 300, autovacuum_vacuum_scale_factor = 1)`)
+	check("by the most that there may be", 300)
+	exec(t, conn, `alter table chat.instances set (autovacuum_vacuum_max_threshold = -1)`)
+	if late() {
+		t.Error("by no most that there may be: too many")
+	}
 }
 
 func TestWhatCannotBeLookedAtIsSaid(t *testing.T) {
@@ -454,6 +523,34 @@ func TestAnOldServerIsFound(t *testing.T) {
 		v.oldVersion(version)
 		if len(v.result.Findings) != findings {
 			t.Errorf("%d: %+v", version, v.result.Findings)
+		}
+	}
+}
+
+// Roles are the cluster's, so that what they are and are members of is looked at in one of the test's own.
+func TestARoleThatIsMoreThanItShouldBeIsFoundAndMended(t *testing.T) {
+	_, url := pgtest.Cluster(t)
+	conn := pgtest.Connect(t, url)
+	for _, c := range []struct {
+		sql, what string
+		severity  Severity
+	}{
+		{`alter role chat_readonly superuser`, "chat_readonly is SUPERUSER", Error},
+		{`alter role chat_app bypassrls`, "chat_app is BYPASSRLS", Error},
+		{`alter role chat_app createdb`, "chat_app is CREATEDB", Warning},
+		{`grant pg_read_all_data to chat_readonly`, "chat_readonly is a member of pg_read_all_data, which brings it SELECT", Error},
+		{`grant pgchat to chat_moderator`, "chat_moderator is a member of pgchat, which brings it", Error},
+		{`grant chat_readonly to chat_moderator with admin option`, "chat_moderator is a member of chat_readonly, which brings it ADMIN OPTION", Warning},
+	} {
+		exec(t, conn, c.sql)
+		report := examine(t, usual(url))
+		mend := wantFinding(t, report, "rights", c.severity, c.what)
+		if report.Status() != 1 || !strings.HasSuffix(mend, "-- as a superuser") {
+			t.Errorf("%s: status %d, mended by %q", c.sql, report.Status(), mend)
+		}
+		exec(t, conn, mend)
+		if got := of(t, examine(t, usual(url)), "rights"); len(got.Findings) > 0 {
+			t.Errorf("%s: after mending %+v", c.sql, got)
 		}
 	}
 }

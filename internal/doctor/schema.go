@@ -73,19 +73,7 @@ func rights(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	err = v.all(ctx, `WITH granted AS (
-			SELECT c.oid::regclass::text AS object, acl.* FROM pg_class c CROSS JOIN aclexplode(c.relacl) acl WHERE c.relnamespace = 'chat'::regnamespace
-			UNION ALL
-			SELECT c.oid::regclass || '.' || a.attname, acl.* FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN aclexplode(a.attacl) acl WHERE c.relnamespace = 'chat'::regnamespace
-			UNION ALL
-			SELECT p.oid::regprocedure::text, acl.* FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl WHERE p.pronamespace = 'chat'::regnamespace
-				AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
-			UNION ALL
-			SELECT 'schema ' || nspname, acl.* FROM pg_namespace CROSS JOIN aclexplode(nspacl) acl WHERE nspname = 'chat'
-		) SELECT privilege_type, object FROM granted WHERE grantee = 0 ORDER BY 2, 1 LIMIT 20`, nil, []any{&role, &what}, func() {
-		v.found(Warning, fmt.Sprintf("everybody (PUBLIC) has %s on %s", role, what), "So does whoever may connect to the database.", anew)
-	})
-	if err != nil {
+	if err := surplus(ctx, v); err != nil {
 		return err
 	}
 	var user string
@@ -97,6 +85,40 @@ func rights(ctx context.Context, v *visit) error {
 		v.found(Note, user+" is neither the schema's owner nor a member of chat_app", "A server cannot be this user.", fmt.Sprintf("where it should: grant chat_app to %s;", identifier(user)))
 	}
 	return nil
+}
+
+// surplus is what the roles and everybody may do beyond what they should.
+func surplus(ctx context.Context, v *visit) error {
+	var has bool
+	if err := v.one(ctx, `SELECT to_regclass('chat.surplus_rights') IS NOT NULL`, &has); err != nil || !has {
+		return err // that it is missing is said of the schema
+	}
+	var role, kind, object, privileges, statement string
+	var severe bool
+	return v.all(ctx, `SELECT role, kind, object, privileges, severe, statement FROM chat.surplus_rights ORDER BY severe DESC, role, kind, object, privileges LIMIT 20`,
+		nil, []any{&role, &kind, &object, &privileges, &severe, &statement}, func() {
+			who, means, by := role, "So do its members, and chat.rights does not list it.", "its owner"
+			if role == "PUBLIC" {
+				who, means = "everybody (PUBLIC)", "So does whoever may connect to the database."
+			}
+			severity, what := Warning, fmt.Sprintf("%s has %s on %s", who, privileges, object)
+			switch {
+			case kind == "ROLE" && object == role:
+				what = fmt.Sprintf("%s is %s", who, privileges)
+			case kind == "ROLE":
+				what = fmt.Sprintf("%s is a member of %s, which brings it %s", who, object, privileges)
+			case privileges == "OWNER":
+				what = fmt.Sprintf("%s owns %s", who, object)
+			}
+			if kind == "ROLE" || privileges == "OWNER" || strings.HasPrefix(statement, "SET ROLE") {
+				by = "a superuser"
+			}
+			if severe {
+				severity = Error
+				means += " Secrets can be read by it, or something written."
+			}
+			v.found(severity, what, means, statement+" -- as "+by)
+		})
 }
 
 // schema compares what is there with what the migrations make.
