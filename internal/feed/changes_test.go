@@ -206,7 +206,7 @@ func TestAChangeNeverComesBeforeItsMessage(t *testing.T) {
 
 // What one statement does to very many messages, two instances read from the table, and end as it is.
 func TestTwoInstancesAfterVeryManyChangesAtOnce(t *testing.T) {
-	w, n := start(t), pgtest.Rows(t)
+	w, n := start(t), pgtest.Rows(t, 20_000)
 	log := slog.New(slog.DiscardHandler)
 	second := &world{pool: w.pool, room: w.room, ada: w.ada, layer: postgres.New(w.pool, w.pool.Config().ConnString(), uuid.New(), log)}
 	second.Feed = feed.New(second.layer, chat.NewMessages(w.pool), log)

@@ -185,10 +185,10 @@ func Folder(t testing.TB, prefix string) string {
 	return dir
 }
 
-// Rows is how many rows a statement over very many has: 20,000, or what PGCHAT_TEST_ROWS says.
-func Rows(t testing.TB) int {
+// Rows is how many rows a statement over very many has: what PGCHAT_TEST_ROWS says, or as many as the test has time for.
+func Rows(t testing.TB, otherwise int) int {
 	t.Helper()
-	text := cmp.Or(os.Getenv("PGCHAT_TEST_ROWS"), "20000")
+	text := cmp.Or(os.Getenv("PGCHAT_TEST_ROWS"), strconv.Itoa(otherwise))
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1000 {
 		t.Fatalf("PGCHAT_TEST_ROWS is %q, want a number of at least 1000", text)

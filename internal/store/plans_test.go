@@ -33,7 +33,7 @@ const (
 )
 
 // bigTables are those that grow with what is said and done.
-var bigTables = []string{"messages", "members", "reactions", "replies", "mentions", "pins", "files", "file_chunks", "room_events", "search_documents", "search_vocabulary", "sessions"}
+var bigTables = []string{"messages", "members", "reactions", "replies", "mentions", "pins", "files", "file_chunks", "room_events", "search_documents", "search_vocabulary", "sessions", "message_history", "audit_log"}
 
 // samples are arguments by the parameter's name, or by the query's and the parameter's; others are by type.
 var samples = map[string]string{
@@ -44,7 +44,7 @@ var samples = map[string]string{
 	"before": "600", "since": "now", "until": "now", "from_at": "now", "forms": "{w12 w13}", "words": "{w12,w13*}", "exact": "w3", "most": "40", "max_rows": "50", "budget_ms": "1000",
 	"reply_tos": "{4}", "reply_to": "4", "AddReplies.seqs": "{30}", "most_in_all": "1000000000", "emojis": "{🎉}", "AddPin.seq": "30", "InsertPastMessages.authors": "{" + aUser + "}", "AddPastReactions.users": "{" + aUser + "}",
 	"people": "{" + aUser + ",00000000-0000-4000-8000-000000000003}", "AttachPastFile.id": aFile, "AddFileChunk.n": "1", "SetStatus.emoji": "🎉", "Event.id": anotherID,
-	"AddReaction.1": aRoom, "AddReaction.3": "🎉", "RemoveReaction.1": aRoom, "RemovePin.1": aRoom, "AddRoom.kind": "private", "AddRoom.slug": "a-new-room", "AddRoom.name": "a new room", "RegisterInstance.1": anotherID, "AddUser.1": "somebody", "AddUser.2": "member",
+	"SweepHistory.history_seconds": "7776000", "SweepHistory.audit_seconds": "31536000", "AddReaction.1": aRoom, "AddReaction.3": "🎉", "RemoveReaction.1": aRoom, "RemovePin.1": aRoom, "AddRoom.kind": "private", "AddRoom.slug": "a-new-room", "AddRoom.name": "a new room", "RegisterInstance.1": anotherID, "AddUser.1": "somebody", "AddUser.2": "member",
 }
 
 var byType = map[string]string{
@@ -56,6 +56,8 @@ var byType = map[string]string{
 type statement struct {
 	name, sql string
 	params    []string
+	most      int    // of big tables it reads no more rows than so many, 0: it is not looked at,
+	of        string // for each row that this counts; "": in all
 }
 
 var (
@@ -136,37 +138,49 @@ func shape(t *testing.T, db *pgx.Conn, sql string) string {
 // bitmap is a scan by one index through a bitmap: for few rows as good as one without, and chosen as the table is laid out.
 var bitmap = regexp.MustCompile(`(?m)^(.*)Bitmap Heap Scan on (.+)\n( *)->  Bitmap Index Scan on (\S+)\n {6} *(Index Cond.*)`)
 
-// sequentially returns which big tables the statement reads from beginning to end, in functions and triggers as well.
-func sequentially(t *testing.T, db *pgx.Conn, sql string) (tables []string, took time.Duration) {
+// sequentially returns which big tables the statement reads from beginning to end, and how many rows it reads of all of them, in functions
+// and triggers as well.
+func sequentially(t *testing.T, db *pgx.Conn, sql string) (tables []string, rows int, took time.Duration) {
 	t.Helper()
 	do(t, db, `begin`)
 	defer do(t, db, `rollback`)
-	scans := func() map[string]int {
-		n := map[string]int{}
-		r, err := db.Query(t.Context(), `select relname::text, seq_scan from pg_stat_xact_user_tables where schemaname = 'chat' and relname = any ($1)`, bigTables)
+	scans := func() (n map[string]int, read int) {
+		n = map[string]int{}
+		r, err := db.Query(t.Context(), `select relname::text, seq_scan, seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where schemaname = 'chat' and relname = any ($1)`, bigTables)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var name string
-		var scans int
-		if _, err := pgx.ForEachRow(r, []any{&name, &scans}, func() error { n[name] = scans; return nil }); err != nil {
+		var scans, rows int
+		if _, err := pgx.ForEachRow(r, []any{&name, &scans, &rows}, func() error { n[name] = scans; read += rows; return nil }); err != nil {
 			t.Fatal(err)
 		}
-		return n
+		return n, read
 	}
-	before, began := scans(), time.Now()
+	before, readBefore := scans()
+	began := time.Now()
 	if _, err := db.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Errorf("%s: %v; samples has the arguments", sql, err)
-		return nil, 0
+		return nil, 0, 0
 	}
 	took = time.Since(began)
-	for name, n := range scans() {
+	after, read := scans()
+	for name, n := range after {
 		if n > before[name] {
 			tables = append(tables, name)
 		}
 	}
 	slices.Sort(tables)
-	return tables, took
+	return tables, read - readBefore, took
+}
+
+// bound is how many rows of big tables the statement may read; 0: any number.
+func (s statement) bound(t *testing.T, db *pgx.Conn) int {
+	t.Helper()
+	if s.of == "" {
+		return s.most
+	}
+	return s.most * one[int](t, db, s.of)
 }
 
 // dba is what DBAs type that is in no file of queries.
@@ -175,10 +189,43 @@ var dba = []statement{
 	{name: "a message is edited", sql: `update chat.messages set body = 'edited' where room_id = '` + aRoom + `' and seq = 5`},
 	{name: "a message is deleted from sight", sql: `update chat.messages set deleted_at = now() where room_id = '` + aRoom + `' and seq = 5`},
 	{name: "a message is removed", sql: `delete from chat.messages where room_id = '` + aRoom + `' and seq = 13`},
-	{name: "messages that are too old are removed", sql: `select * from chat.retain()`},
+	{name: "messages that are too old are removed", sql: `select * from chat.retain()`, most: 9000},
 	{name: "a room is removed", sql: `delete from chat.rooms where slug = 'room-999'`},
 	{name: "somebody is called otherwise", sql: `update chat.users set name = 'somebody' where lower(name) = 'user-17'`},
 	{name: "what is in a room is checked", sql: `select * from chat.integrity_of('room-500')`},
+	{name: "a user who has said nothing is deleted", sql: `delete from chat.users where lower(name) = 'user-1002'`, most: 120, of: `select count(*) from chat.members where user_id = chat.find_user('user-1002')`},
+	{name: "two users are made one", sql: `select chat.merge_users('user-5', 'user-9')`, most: 1, // of a room that is joined or left up to 101 members are counted
+		of: `select (select 30 * count(*) from chat.messages where author_id = u) + (select 110 * count(*) from chat.members where user_id = u) from chat.find_user('user-5') u`},
+	{name: "messages are moved", sql: `select * from chat.move_messages('room-10', '{5,6,7,8,13}', 'room-20')`, most: 75},
+	{
+		name: "what messages were and what was done is removed when it is old", sql: `select chat.sweep_history('90 days', '365 days')`, most: 1,
+		of: `select (select count(*) from chat.message_history where changed_at < now() - interval '90 days') + (select count(*) from chat.audit_log where at < now() - interval '365 days')`,
+	},
+	{name: "what a message was", sql: `select said_at, secret_body, change, changed_at from chat.message_history where room_id = '` + aRoom + `' and seq = 13 order by id`, most: 2},
+	{name: "an erased message is brought back", sql: `select h.secret_body from chat.message_history h where h.id = (select max(id) from chat.message_history where room_id = '` + aRoom + `' and seq = 13 and change = 'edited')`, most: 2},
+	{name: "what was changed last in a room", sql: `select seq, secret_body, changed_at from chat.message_history where room_id = '` + aRoom + `' order by id desc limit 20`, most: 20},
+	{name: "what somebody had said, the last of it", sql: `select seq, secret_body, changed_at from chat.message_history where author_id = '` + aUser + `' order by id desc limit 20`, most: 20},
+	{
+		name: "what was changed in an hour", sql: `select seq, secret_body, changed_at from chat.message_history where changed_at between now() - interval '3 hours' and now() - interval '2 hours' order by id`, most: 1,
+		of: `select 9 + count(*) from chat.message_history where changed_at between now() - interval '3 hours' and now() - interval '2 hours'`,
+	},
+	{name: "what was done last", sql: `select * from chat.audit_log order by id desc limit 20`, most: 20},
+	{
+		name: "what was done with messages in a day", sql: `select at, actor, operation, rows, key ->> 'seq' from chat.audit_log where table_name = 'messages' and at > now() - interval '1 day' order by id`, most: 1,
+		of: `select 9 + count(*) from chat.audit_log where at > now() - interval '1 day'`,
+	},
+	{name: "what was done with rooms, the last of it", sql: `select at, operation, old, new from chat.audit_log where table_name = 'rooms' order by id desc limit 20`, most: 20},
+	{name: "who joined and left a room", sql: `select at, operation, old, new from chat.audit_log where table_name = 'members' and key ->> 'room_id' = '` + aRoom + `' order by id desc limit 20`, most: 20},
+	{name: "what was done with a message", sql: `select at, actor, operation from chat.audit_log where key ->> 'id' = (select id::text from chat.messages where room_id = '` + aRoom + `' and seq = 13) order by id`, most: 3},
+	{name: "what somebody did, the last of it", sql: `select at, table_name, operation, key from chat.audit_log where actor_id = '` + aUser + `' order by id desc limit 20`, most: 20},
+	{name: "where somebody was added and removed", sql: `select at, operation, key from chat.audit_log where key ->> 'user_id' = '` + aUser + `' order by id desc limit 20`, most: 20},
+	{name: "what retention has removed", sql: `select at, key ->> 'room_id', rows from chat.audit_log where table_name = 'messages' and old ? 'keep_days' order by id desc limit 10`, most: 10},
+	{name: "how long rooms were to keep messages", sql: `select at, actor, old, new from chat.audit_log where table_name = 'rooms' and new ? 'keep_days' order by id desc`, most: 1, of: `select count(*) from chat.audit_log where table_name = 'rooms'`},
+	{
+		name: "what was noted of somebody is erased", sql: `delete from chat.audit_log where actor_id = '` + aUser + `' or table_name = 'users' and key ->> 'id' = '` + aUser + `' or key ->> 'user_id' = '` + aUser + `'`, most: 1,
+		of: `select 1 + count(*) from chat.audit_log where actor_id = '` + aUser + `' or key ->> 'user_id' = '` + aUser + `'`,
+	},
+	{name: "what somebody had said is erased", sql: `delete from chat.message_history where author_id = '` + aUser + `'`, most: 1, of: `select count(*) from chat.message_history where author_id = '` + aUser + `'`},
 }
 
 // TestPlansReadNoBigTableWhole holds the plans of all queries and views to golden files, made with more rows than any plan for small tables
@@ -239,12 +286,15 @@ func TestPlansReadNoBigTableWhole(t *testing.T) {
 				}
 				for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
 					do(t, db, `set plan_cache_mode = `+mode)
-					tables, took := sequentially(t, db, sql)
+					tables, rows, took := sequentially(t, db, sql)
 					if len(tables) > 0 && !slices.Equal(tables, read) {
 						t.Errorf("%s (%s) reads %v from beginning to end:\n%s", s.name, mode, tables, shape(t, db, sql))
 					}
+					if most := s.bound(t, db); most > 0 && rows > most {
+						t.Errorf("%s (%s) reads %d rows of big tables, want %d at most", s.name, mode, rows, most)
+					}
 					if name == "views" || name == "dba" {
-						t.Logf("%s: %s", s.name, took.Round(100*time.Microsecond))
+						t.Logf("%s: %s, %d rows of big tables", s.name, took.Round(100*time.Microsecond), rows)
 					}
 					if len(s.params) == 0 {
 						break

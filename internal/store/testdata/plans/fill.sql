@@ -20,11 +20,11 @@ INSERT INTO chat.members (room_id, user_id, last_read_seq, role)
 SELECT r.id, u.id, r.n * 9 / 10, 'member' FROM rooms r CROSS JOIN LATERAL (
     SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(j), 12, '0'))::uuid AS id
     FROM generate_series(CASE WHEN r.kind = 'direct' THEN r.i ELSE 1 END, CASE WHEN r.i = 1 THEN 5000 WHEN r.kind = 'direct' THEN r.i + 1 ELSE 20 + 40000 / (100 + r.i) END) j) u;
-INSERT INTO chat.messages (room_id, seq, id, author_id, body, created_at, rev, extra)
+INSERT INTO chat.messages (room_id, seq, id, author_id, body, created_at, rev, edited_at, extra)
 SELECT m.room_id, m.seq, ('01920000-0000-7000-8000-' || lpad(to_hex(row_number() OVER (ORDER BY m.created_at, m.room_id)), 12, '0'))::uuid,
        ('00000000-0000-4000-8000-' || lpad(to_hex(1 + (m.hash & 1023) * 4), 12, '0'))::uuid,
        CASE WHEN m.seq % 20 = 9 THEN '@user-' || (1 + m.seq % 1000) || ' ' ELSE '' END || 'w' || (m.hash & 65535) || ' w' || ((m.hash >> 8) & 4095) || ' w' || ((m.hash >> 12) & 255) || ' and some more words',
-       m.created_at, CASE WHEN m.seq % 10 = 3 THEN m.seq / 10 + 1 END,
+       m.created_at, CASE WHEN m.seq % 10 = 3 THEN m.seq / 10 + 1 END, CASE WHEN m.seq % 10 = 3 THEN m.created_at + interval '2 minutes' END,
        CASE WHEN m.seq % 10 = 3 THEN jsonb_build_object('reactions', jsonb_build_array(jsonb_build_object('emoji', '👍', 'count', 1, 'by', jsonb_build_array('user-' || (1 + m.seq % 1000)))))
             WHEN m.seq % 20 = 4 AND m.seq < m.n THEN jsonb_build_object('thread', jsonb_build_object('count', 1, 'last', now() - interval '730 days' * (1 - (m.seq + 1)::float8 / m.n)))
             WHEN m.seq % 20 = 5 THEN jsonb_build_object('reply', jsonb_build_object('seq', m.seq - 1, 'thread', m.seq - 1))
@@ -41,6 +41,24 @@ SELECT (m.extra #>> '{files,0,id}')::uuid, m.room_id, m.seq, 1, m.author_id, 'a.
 INSERT INTO chat.file_chunks (file_id, n, data) SELECT id, 0, 'abcd' FROM chat.files;
 INSERT INTO chat.pins (room_id, seq) SELECT DISTINCT id, 1 + n / d * 20 FROM rooms CROSS JOIN unnest(ARRAY[25, 40, 60, 1000]) d;
 UPDATE chat.messages m SET extra = jsonb_build_object('pinned', chat.pin_of(m.room_id, m.seq)) FROM chat.pins p WHERE p.room_id = m.room_id AND p.seq = m.seq;
+-- What messages were is from the last 90 days, and what was done from the last year: servers remove what is older, and a few are due.
+INSERT INTO chat.message_history (room_id, seq, message_id, author_id, secret_body, said_at, change, changed_at)
+SELECT m.room_id, m.seq, m.id, m.author_id, m.body || ' as said before', m.created_at + interval '1 minute' * (v - 1), 'edited', now() - (now() - m.created_at) / 8.1 + interval '1 second' * v
+FROM chat.messages m CROSS JOIN generate_series(1, 2) v WHERE m.seq % 10 = 3 ORDER BY m.created_at, v;
+INSERT INTO chat.audit_log (at, actor_id, actor, table_name, operation, rows, key, old, new)
+SELECT e.at, u.id, u.name, e.name, e.operation, e.rows, e.key, e.old, e.new
+FROM (
+    SELECT now() - (now() - m.created_at) / 1.99 AS at, m.author_id AS actor_id, 'messages' AS name, 'UPDATE' AS operation, 1 AS rows, jsonb_build_object('room_id', m.room_id, 'seq', m.seq, 'id', m.id) AS key, '{"body": "…"}'::jsonb AS old, '{"body": "…"}'::jsonb AS new
+    FROM chat.messages m CROSS JOIN generate_series(1, 2) v WHERE m.seq % 10 = 3
+    UNION ALL
+    SELECT now() - interval '365 days' * random(), NULL, 'members', 'INSERT', 1, jsonb_build_object('room_id', b.room_id, 'user_id', b.user_id), NULL, jsonb_build_object('room_id', b.room_id, 'user_id', b.user_id, 'role', b.role) FROM chat.members b
+    UNION ALL
+    SELECT now() - interval '365 days' * random(), NULL, 'users', 'INSERT', 1, jsonb_build_object('id', p.id), NULL, jsonb_build_object('name', p.name) FROM chat.users p
+    UNION ALL
+    SELECT now() - interval '300 days', NULL, 'rooms', 'UPDATE', 1, jsonb_build_object('id', r.id), '{"topic": "old"}', '{"topic": ""}' FROM rooms r WHERE r.i % 20 = 0
+    UNION ALL
+    SELECT now() - interval '200 days' + interval '1 minute' * r.i, NULL, 'messages', 'DELETE', 1000, jsonb_build_object('room_id', r.id), '{"keep_days": 700}', NULL FROM rooms r WHERE r.i % 50 = 0
+) e LEFT JOIN chat.users u ON u.id = e.actor_id ORDER BY e.at;
 INSERT INTO chat.sessions (token_hash, user_id, expires_at) SELECT sha256(id::text::bytea), id, now() + interval '29 days' FROM chat.users;
 INSERT INTO chat.tokens (user_id, name, token_hash) SELECT id, 'x', sha256(id::text::bytea) FROM chat.users LIMIT 500;
 INSERT INTO chat.instances (id, name, version, heartbeat_at) SELECT ('00000000-0000-4000-9000-' || lpad(to_hex(i), 12, '0'))::uuid, 'instance-' || i, '1', now() - interval '1 day' FROM generate_series(1, 4) i;
