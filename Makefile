@@ -57,7 +57,7 @@ lint: ## format, static analysis (.golangci.yml), and whether generated code is 
 
 unit: ## unit and integration tests against a real PostgreSQL, with the race detector
 	PGCHAT_SCREENSHOTS="$(CURDIR)/.ci/screenshots" go test -race -count=1 -timeout 45m ./...
-	PGCHAT_TEST_ROWS=100000 go test -count=1 -timeout 30m -run 'VeryMany' ./internal/store ./internal/feed
+	PGCHAT_TEST_ROWS=100000 go test -count=1 -timeout 30m -run 'VeryMany|BulkStatementsOnEveryTable' ./internal/store ./internal/feed
 	@# The database's own behaviour once more on the system's PostgreSQL, the oldest that is supported where it is 15.
 	PGCHAT_TEST_PGBIN=$(firstword $(wildcard /usr/lib/postgresql/*/bin)) go test -count=1 \
 		./internal/store ./internal/chat ./internal/layer/... ./internal/feed ./internal/presence ./internal/unread ./internal/server ./internal/tail ./internal/top
