@@ -85,7 +85,7 @@ FROM = 32
 bench-migrations: db/embedded/node_modules/.stamp ## post while the migrations after FROM=32 run on 10 million messages, and tell how long each made somebody wait (10 minutes, 10 GB of disk)
 	PGCHAT_MIGRATIONS_MESSAGES=10000000 PGCHAT_MIGRATIONS_FROM=$(FROM) go test -count=1 -timeout=0 -v -run TestMigrationsHoldUpNobody ./internal/store
 
-plans: db/embedded/node_modules/.stamp ## compare the plans of all queries and views with 10 million messages to the golden files, and time the views (half an hour, 8 GB of disk)
+plans: db/embedded/node_modules/.stamp ## compare the plans of all queries and views with 10 million messages to the golden files, and time the views (half an hour, 12 GB of disk)
 	PGCHAT_PLANS_MESSAGES=10000000 go test -count=1 -timeout=0 -v -run TestPlansReadNoBigTableWhole ./internal/store
 
 FOR = 30m

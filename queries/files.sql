@@ -36,8 +36,9 @@ SELECT data FROM chat.file_chunks WHERE file_id = sqlc.arg(file_id) AND n = sqlc
 
 -- name: PostFiles :one
 SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
-FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
-CROSS JOIN LATERAL chat.post_files(CASE WHEN l.within IS NOT NULL THEN sqlc.arg(room_id)::uuid END, sqlc.arg(id), sqlc.arg(author_id), sqlc.arg(body), sqlc.arg(file_ids)::uuid[], sqlc.arg(reply_to)) p;
+FROM (SELECT current_setting('lock_timeout') AS usual, set_config('lock_timeout', '250ms', true) AS within) l
+CROSS JOIN LATERAL chat.post_files(CASE WHEN l.within IS NOT NULL THEN sqlc.arg(room_id)::uuid END, sqlc.arg(id), sqlc.arg(author_id), sqlc.arg(body), sqlc.arg(file_ids)::uuid[], sqlc.arg(reply_to)) p
+WHERE p.ord > 1 OR set_config('lock_timeout', l.usual, true) IS NOT NULL;
 
 -- name: SweepFiles :one
 SELECT chat.sweep_files(make_interval(secs => sqlc.arg(upload_seconds)::float8), make_interval(secs => sqlc.arg(unposted_seconds)::float8), make_interval(secs => sqlc.arg(deleted_seconds)::float8))::bigint AS removed;

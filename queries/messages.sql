@@ -1,15 +1,18 @@
 -- name: PostBatch :many
 -- Fails where it has to wait for a lock for long, such as for a room's head that a transaction of another program holds. The function is called
--- after the setting, on which an argument depends.
+-- after the setting, on which an argument depends. When it has returned the setting is what it was: the commit, which waits for all that notify, takes
+-- the time that it takes.
 SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
-FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
-CROSS JOIN LATERAL chat.post_batch(CASE WHEN l.within IS NOT NULL THEN sqlc.arg(room_ids)::uuid[] END, sqlc.arg(ids)::uuid[], sqlc.arg(author_ids)::uuid[], sqlc.arg(bodies)::text[], tell => false) p;
+FROM (SELECT current_setting('lock_timeout') AS usual, set_config('lock_timeout', '250ms', true) AS within) l
+CROSS JOIN LATERAL chat.post_batch(CASE WHEN l.within IS NOT NULL THEN sqlc.arg(room_ids)::uuid[] END, sqlc.arg(ids)::uuid[], sqlc.arg(author_ids)::uuid[], sqlc.arg(bodies)::text[], tell => false) p
+WHERE p.ord > 1 OR set_config('lock_timeout', l.usual, true) IS NOT NULL;
 
 -- name: PostReplies :many
 -- As PostBatch, of messages some of which answer others.
 SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
-FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
-CROSS JOIN LATERAL chat.post_replies(CASE WHEN l.within IS NOT NULL THEN sqlc.arg(room_ids)::uuid[] END, sqlc.arg(ids)::uuid[], sqlc.arg(author_ids)::uuid[], sqlc.arg(bodies)::text[], sqlc.arg(reply_tos)::bigint[], tell => false) p;
+FROM (SELECT current_setting('lock_timeout') AS usual, set_config('lock_timeout', '250ms', true) AS within) l
+CROSS JOIN LATERAL chat.post_replies(CASE WHEN l.within IS NOT NULL THEN sqlc.arg(room_ids)::uuid[] END, sqlc.arg(ids)::uuid[], sqlc.arg(author_ids)::uuid[], sqlc.arg(bodies)::text[], sqlc.arg(reply_tos)::bigint[], tell => false) p
+WHERE p.ord > 1 OR set_config('lock_timeout', l.usual, true) IS NOT NULL;
 
 -- name: HeldRooms :many
 -- Those of the rooms in which nobody can post at the moment, since a transaction holds their head.

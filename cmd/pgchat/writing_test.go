@@ -160,6 +160,18 @@ func TestEachButtonOfTheFormattingBarWritesItsMarks(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS(".editor .primary")))
 	b.until(`!document.querySelector(".editor")`)
 	b.sees("hi 🎉 hello again")
+
+	// Two at once have their own.
+	for i, text := range []string{"one", "two"} {
+		b.say(text)
+		b.sees(text)
+		b.do(chromedp.Focus(chromedp.CSS("#body")), chromedp.KeyEvent(kb.ArrowUp))
+		b.until(`document.querySelectorAll(".editor").length === %d && document.activeElement.closest(".editor")?.closest(".message").textContent.includes(%q)`, i+1, text)
+	}
+	b.until(`[...document.querySelectorAll(".editor")].every((e) => e.querySelectorAll(".format-bar [data-act]").length === %d && e.querySelectorAll(".row > .icon-button").length === 2)`, len(want))
+	b.until(`(ids => new Set(ids).size === ids.length)([...document.querySelectorAll("[id]")].map((e) => e.id))`)
+	b.do(chromedp.KeyEvent(" more\r"))
+	b.sees("two more")
 }
 
 // Who asked for less motion sees none: nothing is faded, slid or turned.

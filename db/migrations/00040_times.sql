@@ -8,6 +8,13 @@ DECLARE
     body text;
 BEGIN
     FOR c IN SELECT * FROM (VALUES
+            ('chat.messages_before_insert()', $a$    NEW.created_at := coalesce(NEW.created_at, clock_timestamp());
+$a$,
+             $b$    -- now() is when the transaction began; others may have posted since.
+    IF NEW.created_at IS NULL OR NEW.created_at BETWEEN now() AND clock_timestamp() THEN
+        NEW.created_at := clock_timestamp();
+    END IF;
+$b$),
             ('chat.messages_after_insert()', $a$    WITH rooms_told AS (
 $a$,
              $b$    -- Written just now, as nearly all are: that is right, whatever a clock that was set back has given before. Others are compared with those before them.
@@ -43,9 +50,18 @@ $b$),
              $b$THEN CASE WHEN d.created_at = m.created_at THEN 'has other words in the index' ELSE 'has another created_at in the index' END ELSE$b$),
             ('chat.integrity_of(uuid)', $a$        ELSE d.created_at IS DISTINCT FROM m.created_at END
 $a$,
-             $b$        WHEN d.created_at = m.created_at THEN d.terms <> search_terms(width_bucket(m.created_at, (SELECT array_agg(b.starts ORDER BY b.bucket) FROM search_buckets b)),
-            search_words(search_text(m.body, m.extra)), m.room_id, m.author_id, m.body, m.extra)
+             $b$        -- A bucket that was full ended at the clock's time: what is of a moment later has its number, not the next one's.
+        WHEN d.created_at = m.created_at THEN coalesce((
+            SELECT b.bucket > width_bucket(m.created_at, (SELECT array_agg(s.starts ORDER BY s.bucket) FROM search_buckets s))
+                OR d.terms <> search_terms(b.bucket, search_words(search_text(m.body, m.extra)), m.room_id, m.author_id, m.body, m.extra)
+            FROM (SELECT ('x' || lpad(found.hex[1], 8, '0'))::bit(32)::int AS bucket FROM regexp_matches(d.terms::text, $re$'([0-9a-f]{1,8})\*'$re$) AS found (hex)) b), true)
         ELSE true END
+$b$),
+            ('chat.move_messages(text, bigint[], text, text)', $a$            <= (SELECT m.created_at FROM messages m WHERE m.room_id = from_id AND m.seq = moved[1]), true);
+$a$,
+             $b$            <= (SELECT m.created_at FROM messages m WHERE m.room_id = from_id AND m.seq = moved[1]), true)
+            AND NOT EXISTS (SELECT FROM (SELECT m.created_at, lag(m.created_at) OVER (ORDER BY m.seq) AS before FROM messages m WHERE m.room_id = from_id AND m.seq = ANY (moved)) m
+                WHERE m.created_at < m.before OR m.created_at > clock_timestamp()); -- where a clock was wrong
 $b$),
             ('chat.merge_users(text, text, text)', $a$    INSERT INTO mentions (user_id, room_id, seq)
 $a$,
@@ -76,7 +92,7 @@ $b$)) AS v (name, was, becomes)
     END LOOP;
 END $$;
 -- +goose StatementEnd
-COMMENT ON COLUMN chat.messages.created_at IS 'When it was stored, by PostgreSQL''s clock. Within a room not earlier than the message before, but where the clock was set back: a day is found by it. Leave it out; what is imported goes in the order of time.';
+COMMENT ON COLUMN chat.messages.created_at IS 'When it was stored, by PostgreSQL''s clock. Within a room not earlier than the message before, but where the clock was set back: a day is found by it. Leave it out, or give now(): it is that of the INSERT then. What is imported goes in the order of time.';
 COMMENT ON TABLE chat.mentions IS 'Who is addressed by which message, with @name. Kept by triggers from what messages say, by the names and memberships of the moment.';
 COMMENT ON COLUMN chat.integrity."check" IS 'What does not hold: "room", "seq", "created_at", "rev", "room_events", "extra." and the key in messages.extra, or the table that is wrong ("search": the index of the search).';
 
@@ -129,8 +145,17 @@ $b$),
 $a$,
              $b$    INSERT INTO mentions (user_id, room_id, seq)
 $b$),
-            ('chat.integrity_of(uuid)', $a$        WHEN d.created_at = m.created_at THEN d.terms <> search_terms(width_bucket(m.created_at, (SELECT array_agg(b.starts ORDER BY b.bucket) FROM search_buckets b)),
-            search_words(search_text(m.body, m.extra)), m.room_id, m.author_id, m.body, m.extra)
+            ('chat.move_messages(text, bigint[], text, text)', $a$            <= (SELECT m.created_at FROM messages m WHERE m.room_id = from_id AND m.seq = moved[1]), true)
+            AND NOT EXISTS (SELECT FROM (SELECT m.created_at, lag(m.created_at) OVER (ORDER BY m.seq) AS before FROM messages m WHERE m.room_id = from_id AND m.seq = ANY (moved)) m
+                WHERE m.created_at < m.before OR m.created_at > clock_timestamp()); -- where a clock was wrong
+$a$,
+             $b$            <= (SELECT m.created_at FROM messages m WHERE m.room_id = from_id AND m.seq = moved[1]), true);
+$b$),
+            ('chat.integrity_of(uuid)', $a$        -- A bucket that was full ended at the clock's time: what is of a moment later has its number, not the next one's.
+        WHEN d.created_at = m.created_at THEN coalesce((
+            SELECT b.bucket > width_bucket(m.created_at, (SELECT array_agg(s.starts ORDER BY s.bucket) FROM search_buckets s))
+                OR d.terms <> search_terms(b.bucket, search_words(search_text(m.body, m.extra)), m.room_id, m.author_id, m.body, m.extra)
+            FROM (SELECT ('x' || lpad(found.hex[1], 8, '0'))::bit(32)::int AS bucket FROM regexp_matches(d.terms::text, $re$'([0-9a-f]{1,8})\*'$re$) AS found (hex)) b), true)
         ELSE true END
 $a$,
              $b$        ELSE d.created_at IS DISTINCT FROM m.created_at END
@@ -167,6 +192,13 @@ $b$),
     WITH rooms_told AS (
 $a$,
              $b$    WITH rooms_told AS (
+$b$),
+            ('chat.messages_before_insert()', $a$    -- now() is when the transaction began; others may have posted since.
+    IF NEW.created_at IS NULL OR NEW.created_at BETWEEN now() AND clock_timestamp() THEN
+        NEW.created_at := clock_timestamp();
+    END IF;
+$a$,
+             $b$    NEW.created_at := coalesce(NEW.created_at, clock_timestamp());
 $b$)) AS v (name, was, becomes)
     LOOP
         body := pg_get_functiondef(c.name::regprocedure);

@@ -42,39 +42,42 @@ func (h *held) waiting() int {
 	return h.count
 }
 
-// follows adds the post where others wait for its room; it reports whether they do.
-func (h *held) follows(p pending) bool {
+// follows adds the post where others wait for its room; it reports whether they do, and whether there was room for it.
+func (h *held) follows(p pending) (wait, added bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, wait := h.rooms[p.RoomID]; !wait {
-		return false
+	if _, wait = h.rooms[p.RoomID]; !wait {
+		return false, false
 	}
-	h.addLocked(p)
-	return true
+	return true, h.addLocked(p)
 }
 
-func (h *held) add(posts []pending) {
+// add returns the posts for which there was no room.
+func (h *held) add(posts []pending) (refused []pending) {
 	if len(posts) == 0 {
-		return
+		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range posts {
-		h.addLocked(p)
+		if !h.addLocked(p) {
+			refused = append(refused, p)
+		}
 	}
 	select {
 	case h.woken <- struct{}{}:
 	default:
 	}
+	return refused
 }
 
-func (h *held) addLocked(p pending) {
+func (h *held) addLocked(p pending) bool {
 	if h.count == queueLength {
-		p.answer(0, errBusy())
-		return
+		return false
 	}
 	h.rooms[p.RoomID] = append(h.rooms[p.RoomID], heldPost{p, time.Now()})
 	h.count++
+	return true
 }
 
 // first returns posts to the room that make a batch, from those that have waited longest.
@@ -170,10 +173,8 @@ func (w *Writer) writeHeld(ctx context.Context, out chan<- stored) {
 	var b batch
 	for range w.held.woken {
 		for w.held.waiting() > 0 {
-			w.writeFreed(ctx, &b, out)
-			for _, posts := range w.held.expired(ctx.Err() != nil) {
-				out <- stored{batch: posts, err: Errorf(Unavailable, "The message was not stored: another program holds this room in a transaction. Send it again in a moment.")}
-			}
+			t := w.writeFreed(ctx, &b, out)
+			w.tellHeld(ctx, out, t)
 			if w.held.waiting() > 0 {
 				select {
 				case <-time.After(heldEvery):
@@ -184,25 +185,47 @@ func (w *Writer) writeHeld(ctx context.Context, out chan<- stored) {
 	}
 }
 
-// writeFreed stores what waits for those rooms that nobody holds any more.
-func (w *Writer) writeFreed(ctx context.Context, b *batch, out chan<- stored) {
+// tellHeld answers those who have waited for too long, with t where that is why, and everybody where waiting is in vain.
+func (w *Writer) tellHeld(ctx context.Context, out chan<- stored, t *trouble) {
+	why := Errorf(Unavailable, "The message was not stored: another program holds this room, or what is in it, in a transaction. Send it again in a moment.")
+	all := false
+	if t != nil {
+		why = t.err
+	}
+	if known := w.trouble.Load(); known != nil && known.probe {
+		all, why = true, known.err
+	} else if ctx.Err() != nil {
+		all, why = true, errStopping()
+	}
+	for _, posts := range w.held.expired(all) {
+		out <- stored{batch: posts, err: why}
+	}
+}
+
+// writeFreed stores what waits for those rooms that nobody holds any more, a batch of each: what is busy comes again after the others. It
+// returns why nothing can be stored.
+func (w *Writer) writeFreed(ctx context.Context, b *batch, out chan<- stored) *trouble {
 	rooms := w.held.list()
 	asking, cancel := context.WithTimeout(ctx, heldAsked)
 	defer cancel()
 	still, err := w.queries.HeldRooms(asking, rooms)
 	if err != nil {
-		return
+		return troubleOf(err)
 	}
 	for _, room := range rooms {
 		if slices.Contains(still, room) {
 			continue
 		}
-		for posts := w.held.first(room, b); len(posts) > 0; posts = w.held.first(room, b) {
-			left := w.write(ctx, posts, out)
+		if posts := w.held.first(room, b); len(posts) > 0 {
+			// That it cannot be reached the goroutine that takes from the queue finds out for itself: it is the one that asks until it can.
+			var met *trouble
+			left := w.write(ctx, posts, out, func(t *trouble) { met = t })
 			w.held.drop(room, len(posts)-len(left))
-			if len(left) > 0 {
-				break
+			if met != nil {
+				return met
 			}
 		}
+		w.tellHeld(ctx, out, nil) // where something else than a head is locked each room takes its time
 	}
+	return nil
 }

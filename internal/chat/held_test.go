@@ -1,11 +1,14 @@
 package chat_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -127,6 +130,128 @@ func TestAMessageThatIsAnsweredIsWaitedFor(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
+}
+
+// What waits when the database goes away is answered, and the server comes back with the database.
+func TestAnOutageWhileARoomIsHeldIsOver(t *testing.T) {
+	cluster, url := pgtest.Cluster(t)
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w, ada := startWriter(t, pool), addUser(t, pool, "ada")
+	rooms := addRooms(t, pool, 11)
+	last := rooms[10]
+	post := func(room uuid.UUID, replyTo int64) <-chan error {
+		answers := make(chan error, 1)
+		w.Submit(chat.Post{RoomID: room, ID: uuid.New(), AuthorID: ada, Body: "x", ReplyTo: replyTo}, func(_ int64, err error) { answers <- err })
+		return answers
+	}
+	for _, room := range rooms {
+		if err := <-post(room, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }() // its connection is cut by then, and the pool waits for it all the same
+	if _, err := tx.Exec(t.Context(), `select from chat.messages for update`); err != nil {
+		t.Fatal(err)
+	}
+	var waiting []<-chan error
+	for _, room := range rooms[:10] { // nearly all the time one of them is tried
+		waiting = append(waiting, post(room, 1))
+	}
+	// Another room's post goes by: those are set apart by now, and nobody takes from the queue.
+	if err := <-post(last, 0); err != nil {
+		t.Error(err)
+	}
+	if n, _, _, _ := w.Load(); n != 10 {
+		t.Errorf("%d messages wait, want 10", n)
+	}
+	if err := cluster.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, told := range waiting {
+		if err := <-told; err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+			t.Errorf("who waited is told %v", err)
+		}
+	}
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err = <-post(last, 0); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Ready(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A room to which much is posted does not keep others waiting that were held as well.
+func TestABusyRoomThatWasHeldLetsOthersHaveTheirTurn(t *testing.T) {
+	pool := pgtest.Pool(t)
+	for _, sql := range []string{ // a slow disk
+		`create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.015); return null; end $$`,
+		`create trigger slow after insert on chat.messages for each statement execute function slow()`,
+	} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, ada := startWriter(t, pool), addUser(t, pool, "ada")
+	rooms := addRooms(t, pool, 3)
+	one, two := hold(t, pool, rooms[0]), hold(t, pool, rooms[1])
+	post := func(room uuid.UUID, answer func(error)) {
+		w.Submit(chat.Post{RoomID: room, ID: uuid.New(), AuthorID: ada, Body: "x"}, func(_ int64, err error) { answer(err) })
+	}
+	stop, busy := make(chan struct{}), make(chan struct{})
+	var flood sync.WaitGroup
+	flood.Go(func() { // there is always something that waits for the first room
+		var under sync.WaitGroup
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				under.Wait()
+				return
+			default:
+			}
+			under.Add(1)
+			post(rooms[0], func(error) { under.Done() })
+			if i == 100 {
+				close(busy)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+	<-busy
+	answered := make(chan error, 1)
+	post(rooms[1], func(err error) { answered <- err })
+	other := make(chan error, 1)
+	post(rooms[2], func(err error) { other <- err })
+	if err := <-other; err != nil { // by now what is before it is set apart
+		t.Error(err)
+	}
+	end(t, one)
+	first := make(chan error, 1)
+	post(rooms[0], func(err error) { first <- err })
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	end(t, two)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	flood.Wait()
 }
 
 // Rooms are held and let go all the time; what is posted to each stays in its order.

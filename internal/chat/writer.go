@@ -63,7 +63,7 @@ type Writer struct {
 	held    held
 	metrics writerMetrics
 	load    struct{ batches, messages, largest atomic.Int64 } // since Load was called
-	trouble atomic.Pointer[trouble]                           // why nothing can be stored, set and cleared by who writes; nil: it can
+	trouble atomic.Pointer[trouble]                           // why nothing can be stored, set and cleared by the goroutine that takes from the queue; nil: it can
 
 	mu      sync.RWMutex // held for reading while a post enters the queue
 	stopped bool
@@ -136,7 +136,7 @@ func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.stopped {
-		answer(0, Errorf(Unavailable, "The server is stopping. Send the message again in a moment."))
+		answer(0, errStopping())
 		return
 	}
 	if t := w.trouble.Load(); t != nil && t.probe {
@@ -146,13 +146,19 @@ func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 	select {
 	case w.queue <- pending{p, answer}:
 	default:
-		w.metrics.refused.Inc()
-		answer(0, errBusy())
+		w.refuse(pending{p, answer})
 	}
 }
 
-func errBusy() error {
-	return Errorf(Busy, "The server has too much to do. Send the message again in a moment.")
+func (w *Writer) refuse(posts ...pending) {
+	for _, p := range posts {
+		w.metrics.refused.Inc()
+		p.answer(0, Errorf(Busy, "The server has too much to do. Send the message again in a moment."))
+	}
+}
+
+func errStopping() *Error {
+	return Errorf(Unavailable, "The server is stopping. Send the message again in a moment.")
 }
 
 // Post checks the body, queues the post and waits for its seq. When ctx ends first the message may still be stored:
@@ -217,7 +223,7 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 			}
 			next = &p
 		}
-		if !w.held.follows(*next) {
+		if !w.setApart(*next) {
 			b.add(*next)
 		}
 		next = nil
@@ -228,7 +234,7 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 				switch {
 				case !ok:
 					break collect
-				case w.held.follows(p):
+				case w.setApart(p):
 				case !b.add(p):
 					next = &p
 					break collect
@@ -238,9 +244,18 @@ func (w *Writer) run(ctx context.Context, out chan<- stored) {
 			}
 		}
 		if len(b.posts) > 0 {
-			w.held.add(w.write(ctx, b.posts, out))
+			w.refuse(w.held.add(w.write(ctx, b.posts, out, w.trouble.Store))...)
 		}
 	}
+}
+
+// setApart reports whether others wait for the post's room, behind whom it goes.
+func (w *Writer) setApart(p pending) bool {
+	wait, added := w.held.follows(p)
+	if wait && !added {
+		w.refuse(p)
+	}
+	return wait
 }
 
 // first waits for the first post of a batch, and meanwhile probes a database that takes none; it reports false at the end.
@@ -262,8 +277,8 @@ func (w *Writer) first(ctx context.Context) (pending, bool) {
 // write stores the batch and has everyone in it answered, but whose rooms are held: their posts are returned, and none of a room is stored
 // that comes after one of them. It tries again for a moment while the database cannot be reached,
 // which is safe because an id is stored once; a batch that the database refuses is written post by post, so that a bad one
-// fails alone. While nothing can be stored everyone is told at once.
-func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) (held []pending) {
+// fails alone. While nothing can be stored everyone is told at once; whether it can is given to note.
+func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored, note func(*trouble)) (held []pending) {
 	if t := w.trouble.Load(); t != nil && t.probe {
 		out <- stored{batch: batch, err: t.err} // it was queued before that was known
 		return nil
@@ -272,13 +287,13 @@ func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) 
 	if locked(err) && ctx.Err() == nil {
 		var free []pending
 		if free, held = w.part(ctx, batch); len(free) > 0 {
-			held = append(held, w.write(ctx, free, out)...)
+			held = append(held, w.write(ctx, free, out, note)...)
 		}
 		return held
 	}
 	t := troubleOf(err)
 	if t != nil || err == nil {
-		w.trouble.Store(t)
+		note(t)
 	}
 	switch {
 	case t != nil:
@@ -289,7 +304,7 @@ func (w *Writer) write(ctx context.Context, batch []pending, out chan<- stored) 
 				held = append(held, p)
 				continue
 			}
-			held = append(held, w.write(ctx, []pending{p}, out)...)
+			held = append(held, w.write(ctx, []pending{p}, out, note)...)
 		}
 		return held
 	}

@@ -97,6 +97,10 @@ func TestDMLThatWouldBreakAnInvariantIsRefusedWithAReason(t *testing.T) {
 			t.Errorf("%s: %v (%+v)", c.sql, err, e)
 		}
 	}
+	// now() is older than what others have posted since the transaction began.
+	if !one[bool](t, pool, `insert into chat.messages (room_id, author_id, body, created_at) select $1, $2, 'x', now() from pg_sleep(0.01) returning created_at > now()`, room, ada) {
+		t.Error("a message is of when its transaction began")
+	}
 	// Where the clock was set back, what is written now is of now.
 	tx, err := pool.Begin(t.Context())
 	if err != nil {

@@ -171,8 +171,9 @@ func (q *Queries) FileThumbnail(ctx context.Context, id uuid.UUID) ([]byte, erro
 
 const postFiles = `-- name: PostFiles :one
 SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
-FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
+FROM (SELECT current_setting('lock_timeout') AS usual, set_config('lock_timeout', '250ms', true) AS within) l
 CROSS JOIN LATERAL chat.post_files(CASE WHEN l.within IS NOT NULL THEN $1::uuid END, $2, $3, $4, $5::uuid[], $6) p
+WHERE p.ord > 1 OR set_config('lock_timeout', l.usual, true) IS NOT NULL
 `
 
 type PostFilesParams struct {

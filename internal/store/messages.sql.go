@@ -324,8 +324,9 @@ func (q *Queries) NewestMessages(ctx context.Context, arg NewestMessagesParams) 
 
 const postBatch = `-- name: PostBatch :many
 SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
-FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
+FROM (SELECT current_setting('lock_timeout') AS usual, set_config('lock_timeout', '250ms', true) AS within) l
 CROSS JOIN LATERAL chat.post_batch(CASE WHEN l.within IS NOT NULL THEN $1::uuid[] END, $2::uuid[], $3::uuid[], $4::text[], tell => false) p
+WHERE p.ord > 1 OR set_config('lock_timeout', l.usual, true) IS NOT NULL
 `
 
 type PostBatchParams struct {
@@ -342,7 +343,8 @@ type PostBatchRow struct {
 }
 
 // Fails where it has to wait for a lock for long, such as for a room's head that a transaction of another program holds. The function is called
-// after the setting, on which an argument depends.
+// after the setting, on which an argument depends. When it has returned the setting is what it was: the commit, which waits for all that notify, takes
+// the time that it takes.
 func (q *Queries) PostBatch(ctx context.Context, arg PostBatchParams) ([]PostBatchRow, error) {
 	rows, err := q.db.Query(ctx, postBatch,
 		arg.RoomIds,
@@ -370,8 +372,9 @@ func (q *Queries) PostBatch(ctx context.Context, arg PostBatchParams) ([]PostBat
 
 const postReplies = `-- name: PostReplies :many
 SELECT p.ord::bigint AS ord, p.outcome::text AS outcome, coalesce(p.seq, 0)::bigint AS seq
-FROM (SELECT set_config('lock_timeout', '250ms', true) AS within) l
+FROM (SELECT current_setting('lock_timeout') AS usual, set_config('lock_timeout', '250ms', true) AS within) l
 CROSS JOIN LATERAL chat.post_replies(CASE WHEN l.within IS NOT NULL THEN $1::uuid[] END, $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], tell => false) p
+WHERE p.ord > 1 OR set_config('lock_timeout', l.usual, true) IS NOT NULL
 `
 
 type PostRepliesParams struct {

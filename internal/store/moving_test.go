@@ -50,6 +50,23 @@ func TestMessagesAreMovedWithWhatBelongsToThem(t *testing.T) {
 	}
 	wantNoGaps(t, pool)
 
+	// Where a clock was wrong when they were written they cannot keep their times.
+	do(t, pool, `select chat.create_room('Third', members => '{ada,bob}')`)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, tx, `set local session_replication_role = replica`)
+	do(t, tx, `update chat.messages set created_at = created_at - interval '1 hour' where room_id = $1 and seq = 2`, other)
+	do(t, tx, `set local session_replication_role = origin`)
+	do(t, tx, `select chat.move_messages('other', '{1,2}', 'third')`)
+	if n := one[int](t, tx, `select count(*) from chat.messages where room_id = chat.find_room('third') and created_at > now()`); n != 2 {
+		t.Errorf("%d messages are of now, want 2", n)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
 	// Back behind what was said since, they are of now: time goes with seq.
 	do(t, pool, `select chat.post('team', 'bob', 'meanwhile')`)
 	wants(t, pool, `select seq || ' ' || new_seq from chat.move_messages('other', '{1,2,3,4}', 'team')`, "1 9", "2 10", "3 11", "4 12")

@@ -213,6 +213,13 @@ func TestAChatThatHasEverythingIsWhole(t *testing.T) {
 		`delete from chat.search_buckets`,
 		`update chat.messages set deleted_at = null`,
 		`select chat.index_messages(2)`,
+		`select chat.index_messages(1000)`,
+		// A bucket is full while it has a message of a moment later.
+		`insert into chat.messages (room_id, author_id, body, created_at) select chat.find_room('team'), chat.find_user('ada'), 'x', clock_timestamp() + interval '50 seconds'`,
+		`select chat.index_messages(1000)`,
+		`update chat.search_buckets set messages = 40000`,
+		`select chat.post('team', 'ada', 'in the next bucket')`,
+		`select chat.index_messages(1000)`,
 		`delete from chat.rooms where slug = 'direct-1'`,
 	} {
 		do(t, pool, sql)

@@ -259,10 +259,12 @@ function Room(root) {
     const area = editor.querySelector("textarea"), error = editor.querySelector(".field-error");
     area.value = text;
     // The composer's buttons, of its own.
-    const [bar, ...buttons] = document.querySelectorAll("form:has(> .format-bar) :is(.format-bar, .composer-foot > .icon-button:is([aria-controls], [aria-haspopup]))");
-    for (const [i, now] of (bar ? [bar, ...buttons.slice(0, 2)] : []).map((b) => b.cloneNode(true)).entries()) {
-      now.id = `${["format-bar", "format", "emoji"][i]}-${id}`;
-      if (i === 1) now.setAttribute("aria-controls", `format-bar-${id}`);
+    const own = article.closest("#thread-panel") ? `thread-${id}` : id;
+    const buttons = document.querySelector("form:not(.editor):has(> .format-bar)")?.querySelectorAll(".format-bar, .composer-foot > button:is([aria-controls], [aria-haspopup])") ?? [];
+    for (const [i, button] of buttons.entries()) {
+      const now = button.cloneNode(true);
+      now.id = `${["format-bar", "format", "emoji"][i]}-${own}`;
+      if (i === 1) now.setAttribute("aria-controls", `format-bar-${own}`);
       if (i === 0) area.after(now); else editor.querySelector(".row").append(now);
     }
     article.querySelector(".said").append(editor);
