@@ -49,8 +49,7 @@ func (m *Messages) Delete(ctx context.Context, userID, roomID, id uuid.UUID, del
 
 // change locks the message, judges whether the user may change anything in its room, and lets apply do it.
 func (m *Messages) change(ctx context.Context, userID, roomID, id uuid.UUID, apply func(*store.Queries, store.MessageForChangeRow) error) (seq int64, err error) {
-	err = pgx.BeginFunc(ctx, m.pool, func(tx pgx.Tx) error {
-		q := m.queries.WithTx(tx)
+	err = briefly(ctx, m.pool, func(q *store.Queries) error {
 		found, err := q.MessageForChange(ctx, store.MessageForChangeParams{UserID: &userID, RoomID: roomID, ID: id})
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):

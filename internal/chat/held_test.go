@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -252,6 +253,59 @@ func TestABusyRoomThatWasHeldLetsOthersHaveTheirTurn(t *testing.T) {
 	}
 	close(stop)
 	flood.Wait()
+}
+
+// Who changes something in a room that is held is told soon, and does not keep the server's connections from everybody.
+func TestWhatIsChangedInARoomThatIsHeldWaitsForAMomentOnly(t *testing.T) {
+	pool := pgtest.Pool(t)
+	w, ada, eve := startWriter(t, pool), addUser(t, pool, "ada"), addUser(t, pool, "eve")
+	ids := addRooms(t, pool, 2)
+	var messages []uuid.UUID
+	for range 2 {
+		id := uuid.New()
+		if _, err := w.Post(t.Context(), chat.Post{RoomID: ids[0], ID: id, AuthorID: ada, Body: "hello"}); err != nil {
+			t.Fatal(err)
+		}
+		messages = append(messages, id)
+	}
+	if _, err := pool.Exec(t.Context(), `update chat.users set role = 'admin' where id = $1`, ada); err != nil {
+		t.Fatal(err)
+	}
+	all, rooms := chat.NewMessages(pool), chat.NewRooms(pool)
+	user := chat.User{ID: ada, Name: "ada", Role: chat.RoleAdmin}
+	found, err := rooms.BySlug(t.Context(), ada, "room-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := hold(t, pool, ids[0])
+	ctx := t.Context()
+	var changing sync.WaitGroup
+	for what, do := range map[string]func() error{
+		"an edit":     func() error { _, err := all.Edit(ctx, ada, ids[0], messages[0], "edited"); return err },
+		"a deletion":  func() error { _, err := all.Delete(ctx, ada, ids[0], messages[1], true); return err },
+		"a reaction":  func() error { _, err := all.React(ctx, eve, ids[0], messages[0], "👍", chat.On); return err },
+		"a pin":       func() error { _, err := all.Pin(ctx, eve, ids[0], messages[0], chat.On); return err },
+		"a topic":     func() error { return rooms.Update(ctx, user, found, found.Name, "another topic") },
+		"an archived": func() error { return rooms.Archive(ctx, user, found, true) },
+	} {
+		for range 2 { // more than the pool has connections
+			changing.Go(func() {
+				err := do()
+				var e *chat.Error
+				if !errors.As(err, &e) || e.Code != chat.Unavailable {
+					t.Errorf("%s: %v", what, err)
+				}
+			})
+		}
+	}
+	if _, err := w.Post(ctx, chat.Post{RoomID: ids[1], ID: uuid.New(), AuthorID: ada, Body: "elsewhere"}); err != nil {
+		t.Error(err)
+	}
+	changing.Wait()
+	end(t, tx)
+	if _, err := all.Edit(ctx, ada, ids[0], messages[0], "edited"); err != nil {
+		t.Error(err)
+	}
 }
 
 // Rooms are held and let go all the time; what is posted to each stays in its order.

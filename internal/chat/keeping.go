@@ -45,7 +45,9 @@ func (r *Rooms) Keep(ctx context.Context, user User, room Room, days int, confir
 		return wrong("confirm", "This removes %s, with files, reactions and pins, soon and for good: nobody can bring them back. "+
 			"From then on each message is removed when it is %s old. Confirm that you want it.", olderThan(n, days), daysOf(days))
 	}
-	if err := r.queries.KeepMessages(ctx, store.KeepMessagesParams{Actor: user.ID, ID: room.ID, Days: int32(days)}); err != nil {
+	arg := store.KeepMessagesParams{Actor: user.ID, ID: room.ID, Days: int32(days)}
+	err := briefly(ctx, r.pool, func(q *store.Queries) error { return q.KeepMessages(ctx, arg) })
+	if err != nil {
 		return fmt.Errorf("have room %s keep its messages for %d days: %w", room.ID, days, err)
 	}
 	return nil

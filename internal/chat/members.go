@@ -58,7 +58,9 @@ func (r *Rooms) Update(ctx context.Context, user User, room Room, name, topic st
 	if err != nil {
 		return err
 	}
-	err = r.queries.UpdateRoom(ctx, store.UpdateRoomParams{Actor: user.ID, ID: room.ID, Name: name, Topic: topic})
+	err = briefly(ctx, r.pool, func(q *store.Queries) error {
+		return q.UpdateRoom(ctx, store.UpdateRoomParams{Actor: user.ID, ID: room.ID, Name: name, Topic: topic})
+	})
 	if constraint(err) == "rooms_name_key" {
 		return nameTaken(name)
 	}
@@ -73,7 +75,10 @@ func (r *Rooms) Archive(ctx context.Context, user User, room Room, archived bool
 	if !room.May(user) {
 		return errNotOwner
 	}
-	if err := r.queries.ArchiveRoom(ctx, store.ArchiveRoomParams{Actor: user.ID, ID: room.ID, Archived: archived}); err != nil {
+	err := briefly(ctx, r.pool, func(q *store.Queries) error {
+		return q.ArchiveRoom(ctx, store.ArchiveRoomParams{Actor: user.ID, ID: room.ID, Archived: archived})
+	})
+	if err != nil {
 		return fmt.Errorf("archive room %s: %w", room.ID, err)
 	}
 	return nil
@@ -111,7 +116,11 @@ func (r *Rooms) Invite(ctx context.Context, user User, room Room, names string) 
 	case strings.ContainsRune(names, 0):
 		return wrong("names", "A name has no NUL character.")
 	}
-	refused, err := r.queries.AddMembers(ctx, store.AddMembersParams{Actor: user.ID, RoomID: room.ID, Names: wanted})
+	var refused []store.AddMembersRow
+	err := briefly(ctx, r.pool, func(q *store.Queries) (err error) {
+		refused, err = q.AddMembers(ctx, store.AddMembersParams{Actor: user.ID, RoomID: room.ID, Names: wanted})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("add people to room %s: %w", room.ID, err)
 	}
@@ -147,7 +156,11 @@ func (r *Rooms) Remove(ctx context.Context, user User, room Room, memberID uuid.
 	case memberID != user.ID && !room.May(user):
 		return errNotOwner
 	}
-	n, err := r.queries.RemoveMember(ctx, store.RemoveMemberParams{Actor: user.ID, RoomID: room.ID, UserID: memberID})
+	var n int64
+	err := briefly(ctx, r.pool, func(q *store.Queries) (err error) {
+		n, err = q.RemoveMember(ctx, store.RemoveMemberParams{Actor: user.ID, RoomID: room.ID, UserID: memberID})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("remove a member from room %s: %w", room.ID, err)
 	}
@@ -166,7 +179,11 @@ func (r *Rooms) SetOwner(ctx context.Context, user User, room Room, memberID uui
 	if owner {
 		role = "owner"
 	}
-	n, err := r.queries.SetMemberRole(ctx, store.SetMemberRoleParams{Actor: user.ID, RoomID: room.ID, UserID: memberID, Role: role})
+	var n int64
+	err := briefly(ctx, r.pool, func(q *store.Queries) (err error) {
+		n, err = q.SetMemberRole(ctx, store.SetMemberRoleParams{Actor: user.ID, RoomID: room.ID, UserID: memberID, Role: role})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("set the role of a member of room %s: %w", room.ID, err)
 	}

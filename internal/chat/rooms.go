@@ -16,10 +16,13 @@ import (
 )
 
 // Rooms makes and finds rooms.
-type Rooms struct{ queries *store.Queries }
+type Rooms struct {
+	pool    *pgxpool.Pool
+	queries *store.Queries
+}
 
 // NewRooms keeps rooms through pool.
-func NewRooms(pool *pgxpool.Pool) *Rooms { return &Rooms{queries: store.New(pool)} }
+func NewRooms(pool *pgxpool.Pool) *Rooms { return &Rooms{pool, store.New(pool)} }
 
 var errNoRoom = Errorf(NotFound, "There is no such room. It may have been removed, or its name changed.")
 
@@ -137,7 +140,10 @@ func (r *Rooms) freeSlug(ctx context.Context, name string) (string, error) {
 
 // Join makes the user a member of the room; who is one already stays one.
 func (r *Rooms) Join(ctx context.Context, roomID, userID uuid.UUID) error {
-	if err := r.queries.AddMember(ctx, store.AddMemberParams{RoomID: roomID, UserID: userID}); err != nil {
+	err := briefly(ctx, r.pool, func(q *store.Queries) error {
+		return q.AddMember(ctx, store.AddMemberParams{RoomID: roomID, UserID: userID})
+	})
+	if err != nil {
 		return fmt.Errorf("join room %s: %w", roomID, err)
 	}
 	return nil
