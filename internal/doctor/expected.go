@@ -24,9 +24,9 @@ type object struct {
 var (
 	// Whatever is made has a comment, and a test of the schema fails where it has none.
 	commented = regexp.MustCompile(`(?s)COMMENT ON (TABLE|VIEW|INDEX|CONSTRAINT|TRIGGER|FUNCTION) ([^;']+?)(?: ON (chat\.\w+))? IS '((?:[^']|'')*)';`)
-	dropped   = regexp.MustCompile(`DROP (TABLE|VIEW|INDEX|CONSTRAINT|TRIGGER|FUNCTION)(?: IF EXISTS)? ((?:[\w.]+(?:\([^)]*\))?(?:, *)?)+)`)
+	dropped   = regexp.MustCompile(`DROP (TABLE|VIEW|INDEX|CONSTRAINT|TRIGGER|FUNCTION)(?: CONCURRENTLY)?(?: IF EXISTS)? ((?:[\w.]+(?:\([^)]*\))?(?:, *)?)+)`)
 	listing   = regexp.MustCompile(`[\w.]+(?:\([^)]*\))?`)
-	creating  = regexp.MustCompile(`(?s)CREATE (?:UNIQUE )?(?:INDEX|TRIGGER) (\w+)\b[^;]*;`)
+	creating  = regexp.MustCompile(`(?s)CREATE (?:UNIQUE )?(?:INDEX(?: CONCURRENTLY)?|TRIGGER) (\w+)\b[^;]*;`)
 )
 
 // expected is what a database whose schema is up to date has, and the numbers of its migrations.
