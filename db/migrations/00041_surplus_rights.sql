@@ -104,6 +104,8 @@ SELECT s.role, s.kind, s.object, s.privileges, s.severe,
        s.statement || coalesce((SELECT string_agg(format(' GRANT %s ON %s %s TO %I;', w.privileges, w.kind, w.object, w.role), '' ORDER BY w.role)
            FROM chat.rights w JOIN roles r ON r.role = w.role WHERE s.back AND w.kind = s.kind AND w.object = s.object AND s.role IN (w.role, 'PUBLIC')), '') AS statement
 FROM stated s ORDER BY s.severe DESC, s.role, s.kind, s.object, s.privileges;
+-- Once more from its own text, as a dump makes it, so that what was restored can be compared with what was there.
+EXECUTE 'CREATE OR REPLACE VIEW chat.surplus_rights AS ' || pg_get_viewdef('chat.surplus_rights'::regclass);
 COMMENT ON VIEW chat.surplus_rights IS 'What the roles, and everybody (PUBLIC), may do in the chat beyond chat.rights, with what takes it back; it should be empty. The rights of who is a member of the roles are their own affair and are not here, nor what an extension brought along.';
 COMMENT ON COLUMN chat.surplus_rights.role IS 'chat_app, chat_readonly or chat_moderator; "PUBLIC": everybody, these three among them.';
 COMMENT ON COLUMN chat.surplus_rights.kind IS '"DATABASE", "SCHEMA", "TABLE" (views too), "SEQUENCE" or "ROUTINE", as GRANT has it; "ROLE": it is by what the role is, or is a member of.';

@@ -225,6 +225,7 @@ func TestOneAtATimeAndPostingGoesOn(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("it was not cut off")
 	}
+	waitUntil(t, pool, `select not exists (select from pg_stat_activity where pid = $1)`, pid) // it tells its client before it lets go of its locks
 	do(t, locker, `rollback`)
 	wants(t, pool, `select count(*)::text from chat.messages`, "21")
 	for range 3 {
