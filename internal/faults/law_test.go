@@ -56,7 +56,7 @@ func (w *world) settle(t *testing.T) {
 		return true
 	}
 	if !w.until(ctx, answered) {
-		t.Error("posts have no answer after the faults have ended")
+		t.Errorf("posts have no answer after the faults have ended\n%s", w.diagnosis(t))
 	}
 	table, err := w.table(t.Context())
 	if err != nil {
@@ -76,7 +76,7 @@ func (w *world) settle(t *testing.T) {
 		return true
 	}
 	if !w.until(ctx, everything) {
-		t.Error("not everybody has everything after the faults have ended")
+		t.Errorf("not everybody has everything after the faults have ended\n%s", w.diagnosis(t))
 	}
 	w.everybodyOnline(t)
 	w.stop()
