@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,17 +24,12 @@ type held struct {
 	woken chan struct{}
 
 	mu    sync.Mutex
-	rooms map[uuid.UUID][]heldPost
+	rooms map[uuid.UUID][]pending
 	count int // of posts, queueLength at most
 }
 
-type heldPost struct {
-	pending
-	since time.Time
-}
-
 func newHeld() held {
-	return held{woken: make(chan struct{}, 1), rooms: map[uuid.UUID][]heldPost{}}
+	return held{woken: make(chan struct{}, 1), rooms: map[uuid.UUID][]pending{}}
 }
 
 func (h *held) waiting() int {
@@ -75,7 +71,8 @@ func (h *held) addLocked(p pending) bool {
 	if h.count == queueLength {
 		return false
 	}
-	h.rooms[p.RoomID] = append(h.rooms[p.RoomID], heldPost{p, time.Now()})
+	p.held = time.Now()
+	h.rooms[p.RoomID] = append(h.rooms[p.RoomID], p)
 	h.count++
 	return true
 }
@@ -86,7 +83,7 @@ func (h *held) first(room uuid.UUID, b *batch) []pending {
 	defer h.mu.Unlock()
 	b.begin()
 	for _, p := range h.rooms[room] {
-		if !b.add(p.pending) {
+		if !b.add(p) {
 			break
 		}
 	}
@@ -97,6 +94,10 @@ func (h *held) first(room uuid.UUID, b *batch) []pending {
 func (h *held) drop(room uuid.UUID, n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.dropLocked(room, n)
+}
+
+func (h *held) dropLocked(room uuid.UUID, n int) {
 	h.count -= n
 	if h.rooms[room] = h.rooms[room][n:]; len(h.rooms[room]) == 0 {
 		delete(h.rooms, room)
@@ -106,11 +107,7 @@ func (h *held) drop(room uuid.UUID, n int) {
 func (h *held) list() []uuid.UUID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	rooms := make([]uuid.UUID, 0, len(h.rooms))
-	for id := range h.rooms {
-		rooms = append(rooms, id)
-	}
-	return rooms
+	return slices.Collect(maps.Keys(h.rooms))
 }
 
 // expired takes the posts that have waited for too long, by rooms; all of them where everything is to end.
@@ -119,20 +116,12 @@ func (h *held) expired(all bool) (posts [][]pending) {
 	defer h.mu.Unlock()
 	for room, line := range h.rooms {
 		n := len(line)
-		if fresh := slices.IndexFunc(line, func(p heldPost) bool { return time.Since(p.since) < heldFor }); !all && fresh >= 0 {
+		if fresh := slices.IndexFunc(line, func(p pending) bool { return time.Since(p.held) < heldFor }); !all && fresh >= 0 {
 			n = fresh
 		}
-		if n == 0 {
-			continue
-		}
-		old := make([]pending, n)
-		for i, p := range line[:n] {
-			old[i] = p.pending
-		}
-		posts = append(posts, old)
-		h.count -= n
-		if h.rooms[room] = line[n:]; len(h.rooms[room]) == 0 {
-			delete(h.rooms, room)
+		if n > 0 {
+			posts = append(posts, line[:n:n])
+			h.dropLocked(room, n)
 		}
 	}
 	return posts

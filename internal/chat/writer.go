@@ -19,8 +19,6 @@ import (
 
 const (
 	queueLength   = 8192            // posts that may wait; more are refused at once
-	batchLength   = 500             // posts in one statement
-	batchBytes    = 1 << 20         // bodies in one statement
 	attemptWithin = 5 * time.Second // for a batch to be stored; longer is a dead connection, or one that hangs
 	retryFor      = 2 * time.Second // how long a batch is tried again: a restart or a failover of a moment stays unnoticed
 )
@@ -78,6 +76,7 @@ func (w *Writer) Load() (waiting, batches, messages, largest int) {
 type pending struct {
 	Post
 	answer func(seq int64, err error)
+	held   time.Time // since when it waits for its room; zero: it does not
 }
 
 // NewWriter writes through pool.
@@ -144,9 +143,9 @@ func (w *Writer) Submit(p Post, answer func(seq int64, err error)) {
 		return
 	}
 	select {
-	case w.queue <- pending{p, answer}:
+	case w.queue <- pending{Post: p, answer: answer}:
 	default:
-		w.refuse(pending{p, answer})
+		w.refuse(pending{Post: p, answer: answer})
 	}
 }
 
@@ -180,35 +179,6 @@ func (w *Writer) Post(ctx context.Context, p Post) (int64, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("post to room %s: %w", p.RoomID, ctx.Err())
 	}
-}
-
-// batch is what one statement stores.
-type batch struct {
-	posts []pending
-	ids   map[uuid.UUID]struct{}
-	bytes int // of bodies
-}
-
-// begin makes it empty. What it had stays with whoever has it.
-func (b *batch) begin() {
-	if b.ids == nil {
-		b.ids = make(map[uuid.UUID]struct{}, batchLength)
-	}
-	b.posts, b.bytes = make([]pending, 0, 16), 0
-	clear(b.ids)
-}
-
-// add reports whether the post can be stored with the others; the first one always can. What has files is stored alone.
-func (b *batch) add(p pending) bool {
-	if len(b.posts) > 0 {
-		_, twice := b.ids[p.ID]
-		if twice || len(b.posts) == batchLength || b.bytes+len(p.Body) > batchBytes || len(p.Files) > 0 || len(b.posts[0].Files) > 0 {
-			return false
-		}
-	}
-	b.posts, b.bytes = append(b.posts, p), b.bytes+len(p.Body)
-	b.ids[p.ID] = struct{}{}
-	return true
 }
 
 func (w *Writer) run(ctx context.Context, out chan<- stored) {
